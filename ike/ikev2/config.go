@@ -1,0 +1,57 @@
+package ikev2
+
+import (
+	"io"
+	"time"
+
+	"twinbore/esp"
+	"twinbore/ike/auth"
+	"twinbore/ike/session"
+	"twinbore/ike/suite"
+)
+
+// An Encap says when ESP goes inside UDP.
+type Encap uint8
+
+const (
+	EncapAuto   Encap = iota // when a NAT was found (RFC 7296 §2.23)
+	EncapAlways              // pretend that there is one, so that the peer does the same
+	EncapNever               // bare ESP even so
+)
+
+// Config is what a session needs to know about its peer and itself. It never changes while the session lives.
+type Config struct {
+	Peer              string // "connection/tunnel"
+	LocalID, RemoteID auth.ID
+	Auth              auth.Credentials
+	IKE, ESP          []suite.Proposal // ours, best first
+	Local, Remote     []esp.Selector   // of the Child SA: what is here and what is there
+	RefuseNarrower    bool             // as initiator, refuse an answer narrower than asked
+	Encap             Encap
+	Window            int        // replay window of inbound ESP, packets
+	ChildLimits       esp.Limits // by packets and bytes
+	IKELifetime       time.Duration
+	ChildLifetime     time.Duration
+	RekeyAt           float64 // share of a lifetime after which we rekey, 0 to 1; 0 means 0.78
+	Jitter            float64 // of RekeyAt, plus or minus, as a share of the lifetime
+	DPD               DPD
+	Retransmit        session.Backoff // zero: session.DefaultBackoff
+	NATTPort          uint16          // our port for the move of RFC 7296 §2.23; 0 means 4500
+	PeerNATTPort      uint16          // the peer's; 0 means 4500
+	InitialContact    bool            // no other SA with this peer is known to us (RFC 7296 §2.4)
+
+	// Rand is where SPIs, nonces, keys, IVs and jitter come from; nil means crypto/rand.
+	Rand io.Reader
+	// AllocSPI reserves an inbound SPI in the data path; a Child SA that is never installed gives it back by Remove.
+	AllocSPI func() esp.SPI
+	// LastInbound says when the Child SA last received an authentic packet: traffic counts as liveness (RFC 7296 §2.4).
+	LastInbound func(esp.ChildID) time.Time
+}
+
+// DPD is when silence makes us ask whether the peer is alive, and how long we wait: after Interval without anything
+// authentic a request is sent, Retries times in all, Interval apart; one Interval after the last the peer is dead.
+// A zero Interval turns it off.
+type DPD struct {
+	Interval time.Duration
+	Retries  int
+}
