@@ -1,0 +1,30 @@
+// Package transport carries IKE and UDP-encapsulated ESP over UDP sockets, and tells the two apart (RFC 3948).
+//
+//	         port 500                         port 4500 (or the port chosen for NAT traversal)
+//	            │                                 │
+//	recvmmsg ───┴────────── Socket.Read ──────────┴─── recvmmsg
+//	                             │ []Message: octets, and the outer addresses they came over
+//	                   Classify(natt, Buf[:N])
+//	   ┌───────────────┬─────────┴──────┬───────────────┐
+//	Keepalive         IKE              ESP          Malformed
+//	0xFF alone   marker removed   SPI is first    dropped, counted
+//
+// A Socket is bound to one address of one family. The daemon opens two for each family, the IKE port and the NAT
+// traversal port. A socket that is bound to the unspecified address still knows the local address of each datagram
+// and sends from the address it is told to, by IP_PKTINFO and IPV6_PKTINFO.
+//
+// Who owns what: one goroutine reads a socket; any number may write to it. The buffers belong to the caller and are
+// lent for the time of the call. Nothing is allocated per datagram.
+//
+// A datagram that cannot be sent is lost, as if the network had lost it: no route, a firewall, a packet too large.
+// No such error ends a socket or a security association. The network heals, and both IKE and what runs inside the
+// tunnel send again.
+//
+// Fragmentation: outer packets leave without DF, and the kernel fragments what is larger than the link's MTU. So a
+// large IKE message goes through, and ESP that was sized too optimistically arrives in pieces instead of vanishing.
+// The data path sizes inner packets such that this stays the exception.
+//
+// Not done here: bare ESP (IP protocol 50); segmentation and coalescing by the kernel (UDP_SEGMENT, UDP_GRO).
+//
+// Start reading with socket.go for the words, classify.go for RFC 3948, and udp_linux.go for the socket itself.
+package transport
