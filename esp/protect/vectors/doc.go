@@ -10,8 +10,8 @@
 //	  88898a8b 8c8d8e8f
 //	expect: ok
 //
-// What the keys mean is between the file and the test that reads it; "expect" holds the verdict. testdata/README.md says
-// what each file is and where it comes from.
+// What the keys mean is between the file and the test that reads it; "expect" holds the verdict.
+// testdata/vectors/README.md has the list.
 //
 // Start reading at Load.
 package vectors
