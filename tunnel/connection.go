@@ -1,0 +1,128 @@
+package tunnel
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// A Start says who begins.
+type Start uint8
+
+const (
+	Always    Start = iota // we do, at once, and keep the tunnels up
+	Wait                   // the peer does; we never begin
+	OnTraffic              // we do when a packet waits, and keep the tunnels up while one of them is up (R23)
+)
+
+// A DeadPeer says what follows when a peer has stopped answering.
+type DeadPeer uint8
+
+const (
+	Restart DeadPeer = iota // ask it again, as after any other failure
+	Clear                   // rest until the operator, the peer or traffic brings the tunnel back
+)
+
+// Config is what a Connection needs to know. It never changes while the Connection lives.
+type Config struct {
+	Name         string
+	Start        Start
+	Tunnels      []TunnelConfig // one or more; two is the product
+	Prefer       int            // index of the tunnel to use while it is up
+	PreemptAfter time.Duration  // how long the preferred tunnel, once lost, must be up before traffic returns to it
+	DeadPeer     DeadPeer
+	Retry        Retry
+	Seed         uint64 // of the jitter in retries
+}
+
+// TunnelConfig is what a Connection needs to know of one tunnel.
+type TunnelConfig struct{ Name string }
+
+// A Connection decides for one VPN connection. It belongs to one goroutine.
+type Connection struct {
+	cfg     Config
+	rnd     *rand.Rand
+	tunnels []facts
+	begun   bool
+	state   State
+	since   time.Time
+	traffic time.Time // when a packet last waited
+	active  int
+	routes  bool
+}
+
+// New returns a Connection that does nothing before a Begin event.
+func New(cfg Config, now time.Time) *Connection {
+	if cfg.Prefer < 0 || cfg.Prefer >= len(cfg.Tunnels) {
+		cfg.Prefer = 0
+	}
+	c := &Connection{cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 0)), since: now, active: -1,
+		tunnels: make([]facts, len(cfg.Tunnels))}
+	for i := range c.tunnels {
+		t := &c.tunnels[i]
+		t.since = now
+		t.blame(c.resting(), "")
+		t.told = t.reason
+	}
+	return c
+}
+
+// resting is why a tunnel of which nothing else is known is DOWN.
+func (c *Connection) resting() Reason {
+	switch c.cfg.Start {
+	case Wait:
+		return WaitingForPeer
+	case OnTraffic:
+		return WaitingForTraffic
+	}
+	return NoResponse
+}
+
+// Handle takes one event and returns what must happen now. Times must not go backwards. A fact about a tunnel that the
+// connection does not have changes nothing.
+func (c *Connection) Handle(now time.Time, ev Event) Output {
+	var out Output
+	switch ev.Kind {
+	case Begin:
+		c.begun = true
+	case Traffic:
+		c.traffic = now
+		for i := range c.tunnels {
+			c.tunnels[i].cleared = false
+		}
+	case Delete:
+		if c.state < Deleting {
+			c.enter(now, Deleting, &out)
+		}
+	case AdminUp, AdminDown:
+		for i := range c.tunnels {
+			if ev.Tunnel == i || ev.Tunnel == All {
+				c.admin(now, &c.tunnels[i], ev.Kind == AdminDown)
+			}
+		}
+	default:
+		if ev.Tunnel >= 0 && ev.Tunnel < len(c.tunnels) {
+			c.note(now, &c.tunnels[ev.Tunnel], ev)
+		}
+	}
+	c.decide(now, &out)
+	return out
+}
+
+func (c *Connection) enter(now time.Time, s State, out *Output) {
+	c.state, c.since = s, now
+	out.Changes = append(out.Changes, Change{Kind: StateChanged, State: s})
+}
+
+func (c *Connection) admin(now time.Time, t *facts, down bool) {
+	if down {
+		t.adminDown = true
+		t.blame(AdminIsDown, "")
+		return
+	}
+	if t.adminDown {
+		t.blame(c.resting(), "")
+	}
+	t.adminDown, t.cleared = false, false
+	t.retryAt, t.failures = now, 0
+	c.traffic = now // with OnTraffic the operator stands for the packet
+}

@@ -1,0 +1,110 @@
+package tunnel
+
+import (
+	"time"
+
+	"twinbore/esp"
+)
+
+// All, as the tunnel of an Event, means every tunnel of the connection.
+const All = -1
+
+// A Kind says what an Event tells.
+type Kind uint8
+
+const (
+	Begin        Kind = iota // the connection's life starts: tunnels that start by themselves do so now
+	AdminUp                  // the operator wants Tunnel (or All) up; also: try again now
+	AdminDown                // the operator wants Tunnel (or All) down
+	IKEUp                    // an IKE SA with an authenticated peer lives
+	IKEDown                  // an IKE SA is gone: Reason, Hint
+	ChildUp                  // Child carries traffic
+	ChildDown                // Child is gone and nothing replaced it: Reason, Hint
+	ChildRekeyed             // Child replaced Old
+	ChildFailed              // a Child SA could not be made, the IKE SA lives: Reason, Hint
+	Failed                   // a negotiation ended before there was an IKE SA: Reason, Hint, Initiator
+	Traffic                  // a packet waits for the connection
+	Delete                   // the connection's life ends
+	Wake                     // the time that Output.Wake asked for has come
+)
+
+func (k Kind) String() string {
+	return [...]string{"begin", "admin-up", "admin-down", "ike-up", "ike-down", "child-up", "child-down", "child-rekeyed",
+		"child-failed", "failed", "traffic", "delete", "wake"}[k]
+}
+
+// An Event is one fact. Fields that the Kind does not name are not looked at.
+type Event struct {
+	Kind      Kind
+	Tunnel    int // index into Config.Tunnels, or All for the operator's kinds; not used by Begin, Traffic, Delete, Wake
+	Child     esp.ChildID
+	Old       esp.ChildID
+	Reason    Reason
+	Hint      string
+	Initiator bool // this gateway had begun what failed
+}
+
+// An Output is what must happen now.
+type Output struct {
+	IKE     []IKECommand // in order
+	Choose  Choice
+	Routes  RouteChange
+	Changes []Change  // for logs and events, in order
+	Wake    time.Time // Handle a Wake event then; zero means no deadline
+}
+
+// A Do says what IKE is to do.
+type Do uint8
+
+const (
+	Initiate Do = iota // begin an IKE SA and its Child SA, if none is alive
+	Close              // delete everything at the peer and end
+	Discard            // end at once and tell nobody: the peer did not answer a Close in time
+)
+
+func (d Do) String() string { return [...]string{"initiate", "close", "discard"}[d] }
+
+// An IKECommand is something for one tunnel's IKE session.
+type IKECommand struct {
+	Tunnel int
+	Do     Do
+	Reason Reason // of Close and Discard
+}
+
+// A Choice tells the data path which tunnel outbound traffic takes from now on.
+type Choice struct {
+	Changed bool
+	Tunnel  int // -1: none; packets wait or are dropped, and never leave in clear
+}
+
+// A RouteChange tells the routing side whether the connection can carry traffic.
+type RouteChange struct {
+	Changed bool
+	Up      bool
+}
+
+// A ChangeKind says what a Change tells.
+type ChangeKind uint8
+
+const (
+	TunnelUp     ChangeKind = iota // Tunnel carries traffic; After is how long it had been DOWN
+	TunnelDown                     // Tunnel carries no traffic: Reason, Hint; After is how long it had been UP
+	TunnelReason                   // Tunnel is still DOWN, but for another Reason
+	Switched                       // traffic moves From one tunnel To another, -1 for none
+	StateChanged                   // the connection's State
+)
+
+func (k ChangeKind) String() string {
+	return [...]string{"tunnel up", "tunnel down", "tunnel still down", "traffic moved", "connection state changed"}[k]
+}
+
+// A Change is something that an operator would want in a timeline.
+type Change struct {
+	Kind     ChangeKind
+	Tunnel   int
+	Reason   Reason
+	Hint     string
+	From, To int
+	State    State
+	After    time.Duration
+}

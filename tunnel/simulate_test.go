@@ -1,0 +1,313 @@
+package tunnel
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"twinbore/esp"
+)
+
+// TestSimulation plays thousands of random lives to a connection, whose IKE is a model that loses, delays and doubles
+// what it can, and checks after every step what must always hold, and what must hold once the faults have ended.
+func TestSimulation(t *testing.T) {
+	for seed := range uint64(150) {
+		for _, start := range []Start{Always, Wait, OnTraffic} {
+			if err := simulate(seed, start); err != nil {
+				t.Fatalf("seed %d start %d: %v", seed, start, err)
+			}
+		}
+	}
+}
+
+func simulate(seed uint64, start Start) error {
+	rnd := rand.New(rand.NewPCG(seed, uint64(start)))
+	s := &sim{rnd: rnd, now: epoch, start: start, faults: true, peers: make([]peer, 2), active: -1}
+	s.c = New(Config{Name: "hq", Start: start, Tunnels: []TunnelConfig{{"1"}, {"2"}}, Prefer: int(seed % 2),
+		PreemptAfter: 30 * time.Second, DeadPeer: DeadPeer(seed / 2 % 2), Seed: seed}, epoch)
+	s.handle(Event{Kind: Begin})
+	for range 200 {
+		s.fault()
+		s.run(time.Duration(rnd.Int64N(int64(20 * time.Second))))
+		if s.err != nil {
+			return s.err
+		}
+	}
+	s.faults = false
+	for i := range s.peers {
+		s.peers[i].mood = willing
+	}
+	s.handle(Event{Kind: AdminUp, Tunnel: All})
+	for range 10 {
+		s.handle(Event{Kind: Traffic})
+		s.run(20 * time.Second)
+		if start == Wait {
+			for i := range s.peers {
+				if !s.carries(i) {
+					s.arrive(i)
+				}
+			}
+		}
+	}
+	s.atRest()
+	return s.err
+}
+
+// atRest is what holds once the faults have ended: both tunnels are up, in the far end's eyes too, and the preferred one
+// carries the traffic.
+func (s *sim) atRest() {
+	r := s.c.Report(s.now)
+	if r.Active != s.c.cfg.Prefer {
+		s.fail("at rest the preferred tunnel %d is not active: %+v", s.c.cfg.Prefer, r)
+	}
+	for i, t := range r.Tunnels {
+		if !t.Up || !s.carries(i) {
+			s.fail("at rest tunnel %d is up=%v, and carries traffic=%v", i, t.Up, s.carries(i))
+		}
+	}
+}
+
+// carries reports whether the far end has a Child SA on tunnel i.
+func (s *sim) carries(i int) bool {
+	return slices.ContainsFunc(s.peers[i].sessions, func(x *simSession) bool { return len(x.children) > 0 })
+}
+
+// A mood is how the far end behaves.
+type mood int
+
+const (
+	willing mood = iota // answers at once
+	deaf                // never answers
+	hostile             // refuses
+	choosy              // takes the IKE SA and refuses the Child SA
+	moods
+)
+
+type peer struct {
+	mood     mood
+	sessions []*simSession
+}
+
+type simSession struct {
+	byUs, up, closing bool
+	children          []esp.ChildID
+	due               time.Time // when something becomes of it
+}
+
+type sim struct {
+	rnd    *rand.Rand
+	c      *Connection
+	start  Start
+	now    time.Time
+	wake   time.Time
+	peers  []peer
+	next   esp.ChildID
+	active int
+	routes bool
+	faults bool
+	err    error
+}
+
+// fault does one thing to the far end, the network or the operator's mind.
+func (s *sim) fault() {
+	i := s.rnd.IntN(len(s.peers))
+	p := &s.peers[i]
+	switch s.rnd.IntN(12) {
+	case 0, 1:
+		p.mood = mood(s.rnd.IntN(int(moods)))
+	case 2:
+		s.arrive(i)
+	case 3:
+		s.handle(Event{Kind: Traffic})
+	case 4:
+		s.handle(Event{Kind: AdminDown, Tunnel: s.rnd.IntN(3) - 1})
+	case 5, 6:
+		s.handle(Event{Kind: AdminUp, Tunnel: s.rnd.IntN(3) - 1})
+	case 7:
+		s.handle(Event{Kind: Failed, Tunnel: i, Reason: AuthFailed}) // a stranger
+	case 8, 9:
+		if len(p.sessions) > 0 {
+			s.end(i, p.sessions[0], []Reason{DPDTimeout, PeerDeleted, ""}[s.rnd.IntN(3)])
+		}
+	default:
+		for _, ses := range p.sessions {
+			if len(ses.children) > 0 && !ses.closing {
+				s.rekeyOrLose(i, ses)
+				return
+			}
+		}
+	}
+}
+
+func (s *sim) rekeyOrLose(i int, ses *simSession) {
+	old := ses.children[0]
+	if s.rnd.IntN(3) == 0 {
+		ses.children = ses.children[1:]
+		s.handle(Event{Kind: ChildDown, Tunnel: i, Child: old, Reason: LifetimeExpired})
+		return
+	}
+	s.next++
+	ses.children[0] = s.next
+	s.handle(Event{Kind: ChildRekeyed, Tunnel: i, Child: s.next, Old: old})
+}
+
+// arrive is the peer beginning by itself.
+func (s *sim) arrive(i int) {
+	s.peers[i].sessions = append(s.peers[i].sessions, &simSession{due: s.now.Add(10 * time.Millisecond)})
+}
+
+// end removes a session and says so, now and then without a word about its Child SAs.
+func (s *sim) end(i int, ses *simSession, r Reason) {
+	p := &s.peers[i]
+	p.sessions = slices.DeleteFunc(p.sessions, func(x *simSession) bool { return x == ses })
+	if !ses.up {
+		s.handle(Event{Kind: Failed, Tunnel: i, Reason: r, Initiator: ses.byUs})
+		return
+	}
+	if s.rnd.IntN(4) > 0 {
+		for _, id := range ses.children {
+			s.handle(Event{Kind: ChildDown, Tunnel: i, Child: id, Reason: r})
+		}
+	}
+	s.handle(Event{Kind: IKEDown, Tunnel: i, Reason: r})
+}
+
+// run lets time pass.
+func (s *sim) run(d time.Duration) {
+	end := s.now.Add(d)
+	for s.err == nil {
+		at, do := end, func() {}
+		if !s.wake.IsZero() && s.wake.Before(at) {
+			at, do = s.wake, func() { s.handle(Event{Kind: Wake}) }
+		}
+		for i := range s.peers {
+			for _, ses := range s.peers[i].sessions {
+				if !ses.due.IsZero() && ses.due.Before(at) {
+					at, do = ses.due, func() { s.mature(i, ses) }
+				}
+			}
+		}
+		if at.After(s.now) {
+			s.now = at
+		}
+		do()
+		if !s.now.Before(end) {
+			return
+		}
+	}
+}
+
+// mature is what becomes of a negotiation or of a close.
+func (s *sim) mature(i int, ses *simSession) {
+	mood := s.peers[i].mood
+	ses.due = time.Time{}
+	switch {
+	case ses.closing:
+		s.end(i, ses, AdminIsDown)
+	case mood == deaf:
+		s.end(i, ses, NoResponse)
+	case mood == hostile:
+		s.end(i, ses, AuthFailed)
+	default:
+		ses.up = true
+		s.handle(Event{Kind: IKEUp, Tunnel: i, Initiator: ses.byUs})
+		if mood == choosy {
+			s.handle(Event{Kind: ChildFailed, Tunnel: i, Reason: TSUnacceptable})
+			return
+		}
+		s.next++
+		ses.children = append(ses.children, s.next)
+		s.handle(Event{Kind: ChildUp, Tunnel: i, Child: s.next})
+	}
+}
+
+func (s *sim) handle(ev Event) {
+	out := s.c.Handle(s.now, ev)
+	if !out.Wake.IsZero() && !out.Wake.After(s.now) {
+		s.fail("%s: asks to be woken at once", ev.Kind)
+	}
+	s.wake = out.Wake
+	if out.Choose.Changed {
+		s.active = out.Choose.Tunnel
+	}
+	if out.Routes.Changed {
+		s.routes = out.Routes.Up
+	}
+	s.check(ev)
+	for _, cmd := range out.IKE {
+		s.command(cmd)
+	}
+}
+
+// command is the model of the engine: one live session is enough for Initiate.
+func (s *sim) command(cmd IKECommand) {
+	p := &s.peers[cmd.Tunnel]
+	switch cmd.Do {
+	case Initiate:
+		if s.start == Wait {
+			s.fail("start: wait began by itself")
+		}
+		if len(p.sessions) > 0 {
+			return
+		}
+		ses := &simSession{byUs: true, due: s.now.Add(100 * time.Millisecond)}
+		switch {
+		case p.mood == deaf:
+			ses.due = s.now.Add(15500 * time.Millisecond)
+		case s.faults && s.rnd.IntN(10) == 0:
+			ses.due = time.Time{} // nobody will ever hear of it again
+		}
+		p.sessions = append(p.sessions, ses)
+	case Close:
+		for _, ses := range p.sessions {
+			ses.closing, ses.due = true, s.now.Add(50*time.Millisecond)
+			if p.mood == deaf {
+				ses.due = s.now.Add(15500 * time.Millisecond)
+			}
+		}
+	case Discard:
+		for _, ses := range slices.Clone(p.sessions) {
+			ses.closing, ses.due = true, s.now // the events come after this Output
+		}
+	}
+}
+
+func (s *sim) fail(format string, args ...any) {
+	if s.err == nil {
+		s.err = fmt.Errorf("at %s: %s", s.now.Sub(epoch), fmt.Sprintf(format, args...))
+	}
+}
+
+// check is what always holds.
+func (s *sim) check(ev Event) {
+	r := s.c.Report(s.now)
+	anyUp := false
+	for i, t := range r.Tunnels {
+		anyUp = anyUp || t.Up
+		resting := t.AdminDown || s.start != Always || s.c.tunnels[i].cleared
+		switch {
+		case t.Up && (t.Reason != "" || !t.NextRetry.IsZero()):
+			s.fail("%s: tunnel %d is UP and has a reason: %+v", ev.Kind, i, t)
+		case !t.Up && (t.Reason == "" || t.Hint == ""):
+			s.fail("%s: tunnel %d is DOWN for no reason: %+v", ev.Kind, i, t)
+		case !t.Up && !resting && t.NextRetry.IsZero():
+			s.fail("%s: tunnel %d is DOWN and nobody will ask again: %+v", ev.Kind, i, t)
+		case t.Up && t.AdminDown:
+			s.fail("%s: tunnel %d is UP against the operator's will", ev.Kind, i)
+		case t.Up && len(s.c.tunnels[i].children) == 0:
+			s.fail("%s: tunnel %d is UP without a Child SA", ev.Kind, i)
+		}
+	}
+	switch {
+	case s.active != r.Active:
+		s.fail("%s: the data path was told %d, the report says %d", ev.Kind, s.active, r.Active)
+	case s.active >= 0 && !r.Tunnels[s.active].Up:
+		s.fail("%s: tunnel %d is chosen and DOWN", ev.Kind, s.active)
+	case anyUp && s.active < 0:
+		s.fail("%s: a tunnel is UP and none is chosen", ev.Kind)
+	case s.routes != anyUp:
+		s.fail("%s: routes up=%v while a tunnel is up=%v", ev.Kind, s.routes, anyUp)
+	}
+}
