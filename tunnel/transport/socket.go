@@ -23,13 +23,14 @@ type Message struct {
 // One goroutine may read while others write.
 type Socket interface {
 	// Read waits for a datagram, then takes what else has arrived without waiting, at most len(ms). It returns how
-	// many messages it filled, from the first, and changes no others. Datagrams that do not fit their Buf are dropped
-	// and counted, as are those sent to a group of hosts. The error is net.ErrClosed after Close; any
-	// other error also means that the socket can no longer be read.
+	// many messages it filled, from the first. Datagrams that do not fit their Buf are dropped and counted, as are those
+	// sent to a group of hosts; the Bufs of ms may be exchanged among each other to close the gaps. The error is
+	// net.ErrClosed after Close; any other error also means that the socket can no longer be read.
 	Read(ms []Message) (n int, err error)
 
-	// Write sends every message that it can, in order, and returns how many left and the first error. An error is the
-	// loss of that one message and no reason to close the socket, except net.ErrClosed, after which none leaves.
+	// Write sends every message that it can, in order, and returns how many left and the first error. An error is a
+	// syscall.Errno, the loss of that one message, and no reason to close the socket; except net.ErrClosed, after
+	// which none leaves.
 	Write(ms []Message) (n int, err error)
 
 	// Port returns the local UDP port.
