@@ -1,0 +1,137 @@
+package suite
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"twinbore/ike/wire"
+)
+
+// A choice is one row for each transform type; the zero Row where there is none.
+type choice [wire.TransformESN + 1]Row
+
+// A match is what came of laying a peer's proposal beside one of our alternatives.
+type match struct {
+	choice     choice
+	transforms []wire.Transform     // of the peer's proposal, for the answer
+	missing    []wire.TransformType // of which nothing was acceptable
+	rank       []int                // the place of each chosen row in our order; among matches of one alternative the least is best
+}
+
+func (a alternative) match(o wire.Proposal, opts SelectOptions) match {
+	var m match
+	for _, t := range transformOrder {
+		offered := ofType(o, t)
+		if len(a[t]) == 0 {
+			m.none(t, offered, opts)
+			continue
+		}
+		place := firstOf(a[t], offered)
+		if t == wire.TransformKE {
+			spared := slices.IndexFunc(a[t], func(r Row) bool { return r.ID == opts.PreferGroup })
+			if spared >= 0 && slices.ContainsFunc(offered, a[t][spared].is) {
+				place = spared
+				m.rank = append(m.rank, 0)
+			} else {
+				m.rank = append(m.rank, 1)
+			}
+		}
+		if place < 0 {
+			m.missing = append(m.missing, t)
+			continue
+		}
+		row := a[t][place]
+		m.choice[t] = row
+		m.transforms = append(m.transforms, offered[slices.IndexFunc(offered, row.is)])
+		m.rank = append(m.rank, place)
+	}
+	return m
+}
+
+// none judges a type of which we want nothing: it must be absent, or NONE must be among what is offered, which is
+// then part of the answer (RFC 7296 §3.3.3). differs: groups in an IKE_AUTH offer are passed over though RFC 7296
+// §1.2 forbids them; strongSwan does the same, as there are peers that send them.
+func (m *match) none(t wire.TransformType, offered []wire.Transform, opts SelectOptions) {
+	if i := slices.IndexFunc(offered, isNone); i >= 0 {
+		m.transforms = append(m.transforms, offered[i])
+		return
+	}
+	if len(offered) > 0 && (t != wire.TransformKE || opts.WithGroups) {
+		m.missing = append(m.missing, t)
+	}
+}
+
+// isNone recognizes the two types of transform that have a NONE.
+func isNone(t wire.Transform) bool {
+	return t == wire.Transform{Type: wire.TransformINTEG, ID: idNone} || t == wire.Transform{Type: wire.TransformKE, ID: idNone}
+}
+
+// firstOf is the place of the first of ours that is among the offered, -1 if none is.
+func firstOf(ours []Row, offered []wire.Transform) int {
+	return slices.IndexFunc(ours, func(r Row) bool { return slices.ContainsFunc(offered, r.is) })
+}
+
+func ofType(o wire.Proposal, t wire.TransformType) []wire.Transform {
+	var ts []wire.Transform
+	for _, tr := range o.Transforms {
+		if tr.Type == t {
+			ts = append(ts, tr)
+		}
+	}
+	return ts
+}
+
+// flaw says what makes a peer's proposal unacceptable whatever our policy, "" if nothing does. place counts from 1.
+func flaw(o wire.Proposal, proto wire.ProtocolID, place int) string {
+	switch {
+	case o.Protocol != proto:
+		return fmt.Sprintf("it is for %s, not for %s", o.Protocol, proto)
+	case int(o.Number) != place: // RFC 7296 §3.3.1
+		return fmt.Sprintf("it has number %d in place %d", o.Number, place)
+	}
+	if f := flawOfSPI(o.SPI, proto); f != "" {
+		return f
+	}
+	aead := slices.ContainsFunc(o.Transforms, isAEAD)
+	for _, t := range o.Transforms {
+		switch {
+		case t.Type < wire.TransformENCR || t.Type > wire.TransformESN: // RFC 7296 §3.3.6
+			return fmt.Sprintf("it has a transform of the unknown type %d", t.Type)
+		case aead && t.Type == wire.TransformINTEG && !isNone(t): // RFC 7296 §3.3, RFC 5282 §8
+			return fmt.Sprintf("it joins a cipher that protects integrity itself with %s", transformName(t))
+		case needsKeyLength(t): // RFC 7296 §3.3.5
+			return fmt.Sprintf("it has %s", transformName(t))
+		}
+	}
+	return ""
+}
+
+// flawOfSPI knows the sizes of RFC 7296 §3.3.1, and that 0 to 255 are no SPIs for use (RFC 4303 §2.1).
+func flawOfSPI(spi []byte, proto wire.ProtocolID) string {
+	switch {
+	case proto == wire.ProtoIKE && len(spi) != 0 && len(spi) != 8,
+		proto == wire.ProtoESP && len(spi) != 4:
+		return fmt.Sprintf("its SPI has %d octets", len(spi))
+	case proto == wire.ProtoESP && binary.BigEndian.Uint32(spi) < 256:
+		return "its SPI is a reserved one"
+	case proto == wire.ProtoIKE && len(spi) == 8 && binary.BigEndian.Uint64(spi) == 0:
+		return "its SPI is zero"
+	}
+	return ""
+}
+
+// isAEAD knows the registry's combined ciphers, those that we do not have included.
+func isAEAD(t wire.Transform) bool {
+	if t.Type != wire.TransformENCR {
+		return false
+	}
+	return slices.ContainsFunc(table, func(r Row) bool { return r.Kind == KindAEAD && r.ID == t.ID }) ||
+		slices.ContainsFunc(foreign, func(f foreignRow) bool { return f.kind == KindAEAD && f.id == t.ID })
+}
+
+// needsKeyLength tells whether the Key Length attribute is missing where it must be.
+func needsKeyLength(t wire.Transform) bool {
+	return t.KeyBits == 0 && !t.Bad &&
+		slices.ContainsFunc(table, func(r Row) bool { return r.Kind.Transform() == t.Type && r.ID == t.ID && r.KeyBits != 0 })
+}

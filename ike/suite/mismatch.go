@@ -1,0 +1,208 @@
+package suite
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"twinbore/ike/wire"
+)
+
+// A Mismatch is the error of Select: nothing that the peer offers is acceptable. It explains itself by the pair of
+// proposals that have most in common. It holds nothing of the peer's but numbers, and no more than fits a log line.
+type Mismatch struct {
+	Protocol wire.ProtocolID
+	Ours     []string     // our proposals as written in configuration
+	Theirs   []string     // theirs in the same words, at most 8
+	Flaw     string       // why their nearest proposal would be unacceptable to anyone, "" if it would not
+	Nearest  []Difference // what differs between the nearest two
+	usable   string       // the nearest of theirs as a proposal for our configuration, "" if we cannot do it
+}
+
+// A Difference is a kind of algorithm in which two proposals have nothing in common.
+type Difference struct {
+	Kind   Kind
+	Theirs []string // "none" where they have none
+	Ours   []string // "none" where we want none
+}
+
+func (d Difference) String() string {
+	return fmt.Sprintf("%s: they offer %s, we accept %s", d.Kind, oneOf(d.Theirs, "and"), oneOf(d.Ours, "or"))
+}
+
+// Limits of what is told of a peer's offer, which may hold thousands of transforms.
+const (
+	toldProposals  = 8
+	toldTransforms = 8
+)
+
+func newMismatch(ps []Proposal, theirs []wire.Proposal, flaws []string, proto wire.ProtocolID, withGroups bool) *Mismatch {
+	m := &Mismatch{Protocol: proto}
+	for _, o := range theirs[:min(len(theirs), toldProposals)] {
+		m.Theirs = append(m.Theirs, offerText(o))
+	}
+	least := -1
+	for _, p := range ps {
+		if p.Protocol != proto {
+			continue
+		}
+		m.Ours = append(m.Ours, p.String())
+		for _, a := range p.alternatives(withGroups) {
+			for i, o := range theirs {
+				missing := a.match(o, SelectOptions{WithGroups: withGroups}).missing
+				distance := len(missing)
+				if flaws[i] != "" {
+					distance += len(transformOrder) // a proposal that nobody can accept is the last to compare with
+				}
+				if least < 0 || distance < least {
+					least = distance
+					m.Flaw, m.Nearest, m.usable = flaws[i], a.differences(o, missing), usable(a, o, flaws[i])
+				}
+			}
+		}
+	}
+	return m
+}
+
+// differences writes out the types in which a and o do not meet.
+func (a alternative) differences(o wire.Proposal, missing []wire.TransformType) []Difference {
+	var ds []Difference
+	for _, t := range missing {
+		d := Difference{Kind: kindOf(t)}
+		for _, r := range a[t] {
+			d.Ours = append(d.Ours, longName(r))
+		}
+		for _, tr := range ofType(o, t) {
+			d.Theirs = append(d.Theirs, longTransformName(tr))
+		}
+		ds = append(ds, d)
+	}
+	return ds
+}
+
+// Error tells what differs, transform by transform, and then both sides in full.
+func (m *Mismatch) Error() string {
+	switch {
+	case len(m.Theirs) == 0:
+		return fmt.Sprintf("no proposal in common: the peer offers none for %s", m.Protocol)
+	case len(m.Ours) == 0:
+		return fmt.Sprintf("no proposal in common: none is configured for %s", m.Protocol)
+	}
+	var parts []string
+	if m.Flaw != "" {
+		parts = append(parts, "their proposal cannot be accepted: "+m.Flaw)
+	}
+	for _, d := range m.Nearest {
+		parts = append(parts, d.String())
+	}
+	return fmt.Sprintf("no proposal in common: %s (they offer %s; we accept %s)",
+		strings.Join(parts, "; "), strings.Join(m.Theirs, ", "), strings.Join(m.Ours, ", "))
+}
+
+// Hint tells a person what to change, here or at the peer.
+func (m *Mismatch) Hint() string {
+	word := protocolWord(m.Protocol)
+	if len(m.Ours) == 0 {
+		return fmt.Sprintf("write a proposal under %s here", word)
+	}
+	if len(m.Nearest) == 0 {
+		return fmt.Sprintf("set %s at the peer", m.Ours[0])
+	}
+	var wants []string
+	for _, d := range m.Nearest {
+		wants = append(wants, fmt.Sprintf("%s %s", d.Kind, oneOf(d.Ours, "or")))
+	}
+	hint := "at the peer, set " + strings.Join(wants, " and ")
+	if m.usable == "" {
+		return hint
+	}
+	hint += fmt.Sprintf("; or add %q to %s here", m.usable, word)
+	if p, err := parse(m.usable, m.Protocol); err == nil && len(p.Weak()) > 0 {
+		hint += ", which is weak and needs allow_weak"
+	}
+	return hint
+}
+
+// usable is the peer's proposal as one that our configuration could hold, choosing what we accept anyway where the
+// peer leaves a choice.
+func usable(a alternative, o wire.Proposal, flaw string) string {
+	if flaw != "" {
+		return ""
+	}
+	var words []string
+	for _, t := range transformOrder {
+		offered := ofType(o, t)
+		if slices.ContainsFunc(offered, isNone) || len(offered) == 0 {
+			continue
+		}
+		if i := firstOf(a[t], offered); i >= 0 {
+			words = append(words, a[t][i].Name)
+			continue
+		}
+		i := slices.IndexFunc(offered, func(tr wire.Transform) bool { _, ok := rowOf(tr); return ok })
+		if i < 0 {
+			return ""
+		}
+		r, _ := rowOf(offered[i])
+		words = append(words, r.Name)
+	}
+	p, err := parse(strings.Join(words, "-"), o.Protocol)
+	if err != nil {
+		return ""
+	}
+	return p.String()
+}
+
+// offerText writes a peer's proposal in the words of our configuration.
+func offerText(o wire.Proposal) string {
+	if len(o.Transforms) == 0 {
+		return "a proposal without transforms"
+	}
+	var words []string
+	for _, t := range o.Transforms[:min(len(o.Transforms), toldTransforms)] {
+		words = append(words, transformName(t))
+	}
+	if more := len(o.Transforms) - toldTransforms; more > 0 {
+		words = append(words, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(words, "-")
+}
+
+// kindOf is the kind that a transform type is called by in a text.
+func kindOf(t wire.TransformType) Kind {
+	for k := KindENCR; k <= KindESN; k++ {
+		if k.Transform() == t {
+			return k
+		}
+	}
+	return 0
+}
+
+// longName tells AES-CBC from AES-GCM for a reader who sees only one of the two names.
+func longName(r Row) string {
+	if r.Kind == KindENCR {
+		return r.Name + " (CBC)"
+	}
+	return r.Name
+}
+
+func longTransformName(t wire.Transform) string {
+	if r, ok := rowOf(t); ok {
+		return longName(r)
+	}
+	return transformName(t)
+}
+
+// oneOf joins names with a last word between, and cuts a long list.
+func oneOf(names []string, word string) string {
+	switch n := len(names); {
+	case n == 0:
+		return "none"
+	case n == 1:
+		return names[0]
+	case n > toldTransforms:
+		return fmt.Sprintf("%s %s %d more", strings.Join(names[:toldTransforms], ", "), word, n-toldTransforms)
+	default:
+		return strings.Join(names[:n-1], ", ") + " " + word + " " + names[n-1]
+	}
+}

@@ -1,0 +1,73 @@
+package suite
+
+import (
+	"slices"
+
+	"twinbore/ike/wire"
+)
+
+// SelectOptions are the circumstances of a choice.
+type SelectOptions struct {
+	// WithGroups says that an ESP offer comes with a key exchange: in CREATE_CHILD_SA, not in IKE_AUTH, where
+	// groups are passed over. An IKE offer is always judged with its groups.
+	WithGroups bool
+	// PreferGroup is the group of the KE payload that came along, 0 for none: it is taken where the best proposal
+	// allows it, which spares the round trip of INVALID_KE_PAYLOAD.
+	PreferGroup uint16
+}
+
+// A Selection is what was agreed.
+type Selection struct {
+	Suite   Suite
+	Wire    wire.Proposal // what the responder answers with: number and transforms of the offer; it has no SPI yet
+	PeerSPI []byte        // of the peer's proposal: ESP 4 octets; IKE none, or 8 in a rekey, which the caller checks
+}
+
+// Select is the responder's choice from a peer's offer: our order of proposals decides, then our order within a kind.
+// A proposal with an unknown transform type is passed over, and so is a transform that is unknown or has an
+// unknown attribute; the rest is judged as usual (RFC 7296 §3.3.6). If nothing fits the error is a *Mismatch.
+func Select(ps []Proposal, offer *wire.SA, proto wire.ProtocolID, opts SelectOptions) (Selection, error) {
+	var proposals []wire.Proposal
+	if offer != nil {
+		proposals = offer.Proposals
+	}
+	opts.WithGroups = opts.WithGroups || proto == wire.ProtoIKE
+	flaws := make([]string, len(proposals))
+	for i, o := range proposals {
+		flaws[i] = flaw(o, proto, i+1)
+	}
+	for _, p := range ps {
+		if p.Protocol != proto {
+			continue
+		}
+		for _, a := range p.alternatives(opts.WithGroups) {
+			if s, ok := a.best(proposals, flaws, proto, opts); ok {
+				return s, nil
+			}
+		}
+	}
+	return Selection{}, newMismatch(ps, proposals, flaws, proto, opts.WithGroups)
+}
+
+// best takes, among the proposals that fit a, the one with what we prefer.
+func (a alternative) best(proposals []wire.Proposal, flaws []string, proto wire.ProtocolID, opts SelectOptions) (Selection, bool) {
+	var found match
+	var from *wire.Proposal
+	for i := range proposals {
+		if flaws[i] != "" {
+			continue
+		}
+		m := a.match(proposals[i], opts)
+		if len(m.missing) == 0 && (from == nil || slices.Compare(m.rank, found.rank) < 0) {
+			found, from = m, &proposals[i]
+		}
+	}
+	if from == nil {
+		return Selection{}, false
+	}
+	return Selection{
+		Suite:   newSuite(proto == wire.ProtoIKE, found.choice),
+		Wire:    wire.Proposal{Number: from.Number, Protocol: proto, Transforms: found.transforms},
+		PeerSPI: slices.Clone(from.SPI),
+	}, true
+}
