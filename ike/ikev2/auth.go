@@ -1,0 +1,233 @@
+package ikev2
+
+import (
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"twinbore/ike/auth"
+	"twinbore/ike/session"
+	"twinbore/ike/suite"
+	"twinbore/ike/wire"
+)
+
+// sendAuth asks for authentication and the first Child SA (RFC 7296 §1.2).
+func (s *SA) sendAuth(now time.Time) {
+	cfg := &s.p.cfg
+	secrets := cfg.Auth.PSKs(cfg.Peer, now)
+	if len(secrets) == 0 {
+		s.end(now, session.SecretUnavailable, "there is no pre-shared key for this tunnel now; check its psk setting")
+		return
+	}
+	idi := cfg.LocalID.Wire(true)
+	s.localID = cfg.LocalID.String()
+	octets := auth.SignedOctets(s.suite.PRF, s.handshake.request, s.handshake.nr, s.keys.pi, idi.Body())
+	list := []wire.Payload{idi}
+	if cfg.RemoteID != (auth.ID{}) {
+		list = append(list, cfg.RemoteID.Wire(false))
+	}
+	list = append(list, &wire.Auth{Method: wire.AuthSharedKey, Data: auth.PSKAuth(s.suite.PRF, secrets[0], octets)})
+	x := s.newChildExchange(false)
+	list = append(list, x.offer...)
+	if cfg.InitialContact {
+		list = append(list, &wire.Notify{Kind: wire.NotifyInitialContact})
+	}
+	s.state = authSent
+	s.ask(now, wire.IKEAuth, list, "authenticate us and ask for a Child SA", &request{op: opAuth, child: x})
+}
+
+// answerAuth authenticates the initiator before anything of ours is shown (RFC 7296 §2.15, AUT-11), then makes the Child
+// SA. A Child SA that cannot be made does not spoil the authentication (§2.21.2).
+func (s *SA) answerAuth(now time.Time, m *message) error {
+	if err := s.authenticate(now, m); err != nil {
+		return err
+	}
+	cfg := &s.p.cfg
+	s.path = m.path
+	idr := cfg.LocalID.Wire(false)
+	octets := auth.SignedOctets(s.suite.PRF, s.handshake.response, s.handshake.ni, s.keys.pr, idr.Body())
+	secrets := cfg.Auth.PSKs(cfg.Peer, now)
+	list := []wire.Payload{idr, &wire.Auth{Method: wire.AuthSharedKey, Data: auth.PSKAuth(s.suite.PRF, secrets[s.handshake.secret], octets)}}
+	s.localID, s.remoteID = cfg.LocalID.String(), remoteName(m.idi)
+	s.initialContact = m.notify(wire.NotifyInitialContact) != nil
+	nonces := nonces{i: s.handshake.ni, r: s.handshake.nr}
+	s.becomeEstablished(now)
+	answer, c, err := s.acceptChild(now, m, nonces, false)
+	if err != nil {
+		list = append(list, s.childRefusal(now, err))
+	} else {
+		list = append(list, answer...)
+		s.install(now, c)
+		s.activate(now, c)
+		s.announceUp(now, c)
+	}
+	s.reply(now, m, list)
+	return nil
+}
+
+// authenticate picks the candidate whose peer ID is the one claimed, and verifies that the claim is backed by that
+// candidate's own secret (RFC 7296 §1.2, AUT-02). Unknown identity and wrong key look alike from outside (AUT-01).
+func (s *SA) authenticate(now time.Time, m *message) error {
+	claimed, idErr := auth.FromWire(m.idi)
+	var asked auth.ID
+	if m.idr != nil {
+		asked, _ = auth.FromWire(m.idr)
+	}
+	cfg, why := s.pick(claimed, asked)
+	if idErr != nil {
+		cfg, why = nil, idErr.Error()
+	}
+	octets := auth.SignedOctets(s.suite.PRF, s.handshake.request, s.handshake.nr, s.keys.pi, m.idi.Body())
+	secrets := [][]byte{decoy}
+	if cfg != nil {
+		secrets = cfg.Auth.PSKs(cfg.Peer, now)
+	}
+	good := -1
+	for i, secret := range secrets {
+		if auth.VerifyPSK(s.suite.PRF, secret, octets, m.auth.Data) && good < 0 {
+			good = i
+		}
+	}
+	refused := &localError{notify: wire.NotifyAuthenticationFailed, fatal: true}
+	switch {
+	case cfg == nil:
+		refused.reason, refused.hint = session.IDMismatch, why
+		return refused
+	case len(secrets) == 0:
+		s.settle(*cfg)
+		refused.reason, refused.hint = session.SecretUnavailable, "there is no pre-shared key for this tunnel now; check its psk setting"
+		return refused
+	case m.auth.Method != wire.AuthSharedKey:
+		s.settle(*cfg)
+		refused.reason, refused.hint = session.AuthFailed, fmt.Sprintf("the peer authenticates by method %d, we expect a pre-shared key; set the peer to pre-shared key", m.auth.Method)
+		return refused
+	case good < 0:
+		s.settle(*cfg)
+		refused.reason, refused.hint = session.AuthFailed, "the peer's pre-shared key differs from ours; compare the keys on both ends"
+		return refused
+	}
+	s.handshake.secret = good
+	s.settle(*cfg)
+	return nil
+}
+
+// decoy is verified against when the identity is unknown, so that the answer takes as long.
+var decoy = func() []byte { b := make([]byte, 32); rand.Read(b); return b }()
+
+// pick returns the candidate for an identity, or why there is none. The IKE suite in use must be one that its policy
+// allows: it was chosen before the identity was known.
+func (s *SA) pick(claimed, asked auth.ID) (*Config, string) {
+	why := ""
+	for i := range s.p.candidates {
+		cfg := &s.p.candidates[i]
+		switch {
+		case cfg.RemoteID != claimed:
+			why = fmt.Sprintf("the peer says it is %s, we expect %s; set remote_id here or the identity at the peer", claimed, cfg.RemoteID)
+		case asked != (auth.ID{}) && cfg.LocalID != asked:
+			why = fmt.Sprintf("the peer asks for %s, we are %s; set local_id here or the remote identity at the peer", asked, cfg.LocalID)
+		case !allows(cfg.IKE, s.handshake.chosen):
+			why = fmt.Sprintf("%s uses an IKE suite that connection %s does not allow", claimed, cfg.Peer)
+		default:
+			return cfg, ""
+		}
+	}
+	return nil, why
+}
+
+// allows reports whether policy would have offered this.
+func allows(policy []suite.Proposal, chosen wire.Proposal) bool {
+	_, err := suite.Accept(policy, &wire.SA{Proposals: []wire.Proposal{chosen}}, wire.ProtoIKE, true)
+	return err == nil
+}
+
+// settle is the moment at which a responder knows with whom it speaks.
+func (s *SA) settle(cfg Config) {
+	s.p.cfg = cfg
+	s.p.candidates = s.p.candidates[:0:0]
+}
+
+// authAnswered authenticates the responder, then looks at its answer for the Child SA.
+func (s *SA) authAnswered(now time.Time, m *message) error {
+	x, n := m.request.child, nonces{i: s.handshake.ni, r: s.handshake.nr}
+	if err := s.verifyResponder(now, m); err != nil {
+		s.release(x)
+		return err
+	}
+	s.remoteID = remoteName(m.idr)
+	s.becomeEstablished(now)
+	if m.sa == nil {
+		s.childFailed(now, x, refusalOr(m, wire.NotifyNoProposalChosen))
+		return nil
+	}
+	c, err := s.completeChild(now, m, x, n, false)
+	if err != nil {
+		s.childFailed(now, x, err)
+		return nil
+	}
+	s.install(now, c)
+	s.activate(now, c)
+	s.announceUp(now, c)
+	return nil
+}
+
+// verifyResponder checks the claimed identity against the configured one and the proof against our secrets.
+func (s *SA) verifyResponder(now time.Time, m *message) error {
+	cfg, h := &s.p.cfg, s.handshake
+	claimed, err := auth.FromWire(m.idr)
+	if err != nil {
+		return &localError{reason: session.IDMismatch, hint: err.Error()}
+	}
+	if cfg.RemoteID != (auth.ID{}) && claimed != cfg.RemoteID {
+		return &localError{reason: session.IDMismatch,
+			hint: fmt.Sprintf("the peer says it is %s, we expect %s; set remote_id here or the identity at the peer", claimed, cfg.RemoteID)}
+	}
+	octets := auth.SignedOctets(s.suite.PRF, h.response, h.ni, s.keys.pr, m.idr.Body())
+	verified := false
+	for _, secret := range cfg.Auth.PSKs(cfg.Peer, now) {
+		verified = auth.VerifyPSK(s.suite.PRF, secret, octets, m.auth.Data) || verified
+	}
+	if m.auth.Method != wire.AuthSharedKey || !verified {
+		return &localError{reason: session.AuthFailed, hint: "the peer's proof does not match our pre-shared key; compare the keys on both ends"}
+	}
+	return nil
+}
+
+// authRefused is an answer without AUTH: an error notify, or nonsense (SM-02). It is protected but not authentic: only
+// whoever did the key exchange with us can have sent it, and there is nothing at the peer to delete.
+func (s *SA) authRefused(now time.Time, m *message) error {
+	reason, hint := session.AuthFailed, "the peer's answer proves no identity"
+	if refusal := m.refusal(); refusal != nil {
+		reason, hint = reasonOf(refusal, opAuth)
+	}
+	s.release(m.request.child)
+	s.end(now, reason, hint)
+	return nil
+}
+
+// refusalOr returns the peer's error notify, or another where it says nothing.
+func refusalOr(m *message, otherwise wire.NotifyType) *peerError {
+	if refusal := m.refusal(); refusal != nil {
+		return refusal
+	}
+	return &peerError{notify: otherwise}
+}
+
+// remoteName prints an identity that was valid when it was compared.
+func remoteName(id *wire.ID) string {
+	parsed, err := auth.FromWire(id)
+	if err != nil {
+		return ""
+	}
+	return parsed.String()
+}
+
+// becomeEstablished is the only way to that state, and only verified AUTH leads here (CVE-2014-2338).
+func (s *SA) becomeEstablished(now time.Time) {
+	s.state, s.upSince = established, now
+	s.setLifetime(now)
+	s.p.emit(session.Event{Kind: session.IKEUp, Time: now, IKE: s.info()})
+	if weak := s.suite.Weak(); weak != "" {
+		s.p.emit(session.Event{Kind: session.Weak, Time: now, Hint: weak, IKE: s.info()})
+	}
+	s.forget()
+}

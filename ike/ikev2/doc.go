@@ -1,0 +1,40 @@
+// Package ikev2 is the IKEv2 protocol (RFC 7296) as a calculator: time, messages and commands in, one session.Output
+// out. It starts no goroutine, reads no clock and touches no socket.
+//
+//	Receive(now, message) ─┐                              ┌─► Child ops for the data path
+//	Do(now, command) ──────┼─► peer ─► SA ─► rules ─► do ─┼─► datagrams, in order
+//	Expire(now) ───────────┘    │                         └─► events, next deadline
+//	                            └ find the SA by its SPIs
+//
+// A message goes through an SA in this order, and changes nothing before it is authentic:
+//
+//	window.go   message ID: the next request, the last one again (send the kept answer), or drop
+//	message.go  open the Encrypted payload
+//	ike/wire    parse the payloads, whole or not at all
+//	rules.go    is this message allowed in this state, are its payloads right? -> one row
+//	the row     init.go, auth.go, create.go, rekey.go, info.go
+//
+// The life of an IKE SA:
+//
+//	initiator   initSent ──► authSent ──┐
+//	                │            │      ▼
+//	                │            │  established ──► deleting ──► gone
+//	                │            │      │  ▲
+//	responder   halfOpen ───────────────┘  └─ a successor made by a rekey starts here
+//	                │            │      │
+//	                ▼            ▼      ▼
+//	             refused       gone   replaced (the peer rekeyed it; waits for the peer's Delete)
+//
+// Owners: a peer owns its SAs, an SA owns its Child SAs until a successor inherits them. Everything belongs to the one
+// goroutine that calls the session. Deadlines are fields; Wake is their minimum.
+//
+// Order that matters: a Child SA is installed before the message that tells the peer of it, and outbound traffic moves to
+// a successor only when the peer has shown that it has it (RFC 7296 §2.8): the initiator of a rekey at once, because the
+// answer proves it, the responder with the peer's Delete of the old SA or the first packet on the new one.
+//
+// Not done: nonces deciding between two rekeys of the same SA at once (they are refused with TEMPORARY_FAILURE and tried
+// again), fragmentation (RFC 7383), certificates, IKE_INTERMEDIATE and post-quantum exchanges, MOBIKE, childless
+// initiation, EAP. A peer that needs one of these is refused by name.
+//
+// Start reading at rules.go, then one exchange, then a transcript in testdata.
+package ikev2

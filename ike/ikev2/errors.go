@@ -1,0 +1,77 @@
+package ikev2
+
+import (
+	"errors"
+	"fmt"
+
+	"twinbore/ike/session"
+	"twinbore/ike/suite"
+	"twinbore/ike/wire"
+)
+
+// A localError is our refusal: notify is what the peer is told, the rest is for our side.
+type localError struct {
+	notify wire.NotifyType
+	data   []byte
+	reason session.Reason
+	hint   string
+	fatal  bool // the IKE SA ends with it
+}
+
+func (e *localError) Error() string {
+	return fmt.Sprintf("refused with %v: %s", e.notify, e.hint)
+}
+
+// A peerError is the peer's refusal of our request.
+type peerError struct {
+	notify wire.NotifyType
+	data   []byte
+}
+
+func (e *peerError) Error() string { return "peer answered " + e.notify.String() }
+
+// reasonOf turns the end of an exchange into a stable code and a hint. about says what was asked for.
+func reasonOf(err error, about op) (session.Reason, string) {
+	if local, ok := errors.AsType[*localError](err); ok {
+		return local.reason, local.hint
+	}
+	if peer, ok := errors.AsType[*peerError](err); ok {
+		return peerReason(peer, about)
+	}
+	return session.DatapathError, err.Error()
+}
+
+func peerReason(e *peerError, about op) (session.Reason, string) {
+	switch e.notify {
+	case wire.NotifyNoProposalChosen:
+		if about == opInit || about == opRekeyIKE {
+			return session.NoProposalIKE, "the peer accepts none of our IKE proposals; compare encryption, integrity, PRF and group on both ends"
+		}
+		return session.NoProposalESP, "the peer accepts none of our ESP proposals; compare encryption, integrity, PFS group and ESN on both ends"
+	case wire.NotifyInvalidKEPayload:
+		return session.InvalidKELoop, "the peer asks for a group that we do not offer; add it to the proposal or change the peer's"
+	case wire.NotifyAuthenticationFailed:
+		return session.AuthFailed, "the peer rejected our pre-shared key or identity; compare the key and the IDs on both ends"
+	case wire.NotifyTSUnacceptable, wire.NotifySinglePairRequired, wire.NotifyInvalidSelectors:
+		return session.TSUnacceptable, "the peer refuses our traffic selectors; compare local and remote networks on both ends"
+	case wire.NotifyTemporaryFailure:
+		return session.RekeyFailed, "the peer is busy with another exchange; we try again"
+	}
+	return session.RekeyFailed, "the peer answered " + e.notify.String()
+}
+
+// noProposal explains why nothing was chosen.
+func noProposal(err error, ike bool) *localError {
+	out := &localError{notify: wire.NotifyNoProposalChosen, reason: session.NoProposalESP, hint: err.Error()}
+	if ike {
+		out.reason = session.NoProposalIKE
+	}
+	if mismatch, ok := errors.AsType[*suite.Mismatch](err); ok {
+		out.hint = mismatch.Error() + "; " + mismatch.Hint()
+	}
+	return out
+}
+
+func invalidSyntax(what string) *localError {
+	return &localError{notify: wire.NotifyInvalidSyntax, reason: session.AuthFailed, hint: "the peer's message is malformed: " + what}
+}

@@ -1,0 +1,120 @@
+package ikev2
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"twinbore/esp"
+	"twinbore/ike/session"
+	"twinbore/ike/wire"
+)
+
+// An op is what one of our requests is for.
+type op uint8
+
+const (
+	opNone op = iota
+	opInit
+	opAuth
+	opNewChild
+	opRekeyChild
+	opRekeyIKE
+	opDeleteChild
+	opDeleteIKE
+	opLiveness
+)
+
+// A window is the Message ID bookkeeping of one IKE SA, window size 1 (RFC 7296 §2.1 to §2.3).
+type window struct {
+	nextOut uint32   // Message ID of our next request
+	open    *request // ours that waits for its answer
+
+	nextIn   uint32            // Message ID of the peer's next request
+	asked    [sha256.Size]byte // the request that answer is for, so that only an identical one gets it again
+	answer   []byte            // kept until the peer's next request
+	answered bool
+}
+
+// A request is ours, kept bit by bit until it is answered (RFC 7296 §2.1).
+type request struct {
+	op       op
+	id       uint32
+	exchange wire.ExchangeType
+	bytes    []byte
+	backoff  session.Backoff
+	sent     int       // how many times
+	started  time.Time // first sent
+	resendAt time.Time // or give up
+	child    *childExchange
+	ike      *rekeyExchange
+	deleting esp.ChildID
+}
+
+// send puts the request on the wire once more.
+func (s *SA) send(now time.Time) {
+	r := s.open
+	r.sent++
+	wait, _ := r.backoff.Wait(r.sent)
+	r.resendAt = now.Add(wait)
+	s.p.send(r.bytes, s.path)
+}
+
+// ask seals payloads as our next request. Only one may be open.
+func (s *SA) ask(now time.Time, exchange wire.ExchangeType, payloads []wire.Payload, story string, r *request) {
+	r.id, r.exchange, r.started = s.nextOut, exchange, now
+	if r.backoff.Tries == 0 {
+		r.backoff = s.p.backoff()
+	}
+	s.nextOut++
+	s.open = r
+	r.bytes = s.seal(now, s.header(exchange, r.id, false), payloads, story)
+	s.send(now)
+}
+
+// reply seals payloads as the answer to the peer's request m and keeps it.
+func (s *SA) reply(now time.Time, m *message, payloads []wire.Payload) {
+	s.keepAnswer(m, s.seal(now, s.header(m.Exchange, m.MessageID, true), payloads, ""))
+	s.p.send(s.answer, m.path)
+}
+
+// keepAnswer moves the window past request m. A peer that repeats m gets the same octets (RFC 7296 §2.1).
+func (s *SA) keepAnswer(m *message, answer []byte) {
+	s.asked, s.answer, s.answered = sha256.Sum256(m.raw), answer, true
+	s.nextIn = m.MessageID + 1
+}
+
+// retransmit does what is due for the open request: send it again, or conclude that the peer is gone.
+func (s *SA) retransmit(now time.Time) {
+	r := s.open
+	if r == nil {
+		return
+	}
+	if s.silentSince(now, r.started) {
+		s.unanswered(now)
+		return
+	}
+	if now.Before(r.resendAt) {
+		return
+	}
+	if _, more := r.backoff.Wait(r.sent); more {
+		s.send(now)
+		return
+	}
+	s.unanswered(now)
+}
+
+// silentSince reports whether the whole time that liveness allows has passed after since without anything authentic
+// from the peer; an exchange that is open for any purpose serves as the question (RFC 7296 §2.4).
+func (s *SA) silentSince(now, since time.Time) bool {
+	deadline := s.silenceEnds(since)
+	return !deadline.IsZero() && !now.Before(deadline) && !s.lastHeard().After(since)
+}
+
+// silenceEnds is when silence that began at since means that the peer is dead; zero means never.
+func (s *SA) silenceEnds(since time.Time) time.Time {
+	dpd := s.p.cfg.DPD
+	if dpd.Interval == 0 || s.state != established {
+		return time.Time{}
+	}
+	return since.Add(dpd.Interval * time.Duration(max(dpd.Retries, 1)))
+}
