@@ -1,0 +1,21 @@
+// Package api is how programs talk to a running daemon: HTTP and JSON over a unix socket.
+//
+//	twinbore status ──► Client ──► unix socket ──► Server ──► Config.Status, Config.Act (the daemon's loop)
+//	                               0660 root:group in a directory of 0750; SO_PEERCRED on each connection
+//
+//	GET  /v1/status
+//	POST /v1/connections/{connection}/actions/{up|down|restart|rekey}                      ?sa=ike|child with rekey
+//	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{up|down|restart|rekey}
+//
+// Errors are RFC 9457 problems with a `reason`. The shape of the status is a contract with programs outside: fields may
+// be added, never renamed or dropped while schemaVersion stays the same; absent values are null. testdata/status.json
+// holds it still.
+//
+// Who may do what: the socket's mode keeps strangers out, and the credentials that the kernel reports are checked again
+// for every connection. Root, the daemon's own user and members of the socket's group may look and act; each action is
+// logged with the user that asked for it.
+//
+// Not done here: TCP with TLS, events, metrics and the status page.
+//
+// Start reading at status.go (the words), then server.go; listen.go makes the socket safely.
+package api

@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Limits of what one client can cost (CTL-03).
+const (
+	maxBody    = 1 << 20 // octets
+	maxHeader  = 16 << 10
+	maxClients = 64
+	readTime   = 10 * time.Second
+)
+
+// Config is what a Server asks. Both functions are safe for concurrent use and end when ctx does.
+type Config struct {
+	Status func(ctx context.Context) (Status, error)
+	Act    func(ctx context.Context, a Action) (Done, error) // a *Problem is answered as it is
+	Log    *slog.Logger
+}
+
+// A Server answers requests.
+type Server struct {
+	cfg  Config
+	http http.Server
+}
+
+// New returns a Server that is not listening yet.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("POST /v1/connections/{connection}/actions/{verb}", s.act)
+	mux.HandleFunc("POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{verb}", s.act)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		Refuse(NotFound, "no "+r.Method+" "+r.URL.Path+" here").write(w)
+	})
+	s.http = http.Server{
+		Handler:           s.guard(mux),
+		ReadHeaderTimeout: readTime,
+		ReadTimeout:       readTime,
+		WriteTimeout:      readTime + 30*time.Second, // answering waits for the daemon's loop
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    maxHeader,
+		ConnContext:       withCaller,
+		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Run serves l until ctx is done, lets the requests under way finish for a second, and closes l.
+func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	serving, stop := context.WithCancel(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-serving.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if s.http.Shutdown(grace) != nil {
+			s.http.Close()
+		}
+	}()
+	err := s.http.Serve(newLimited(l, maxClients))
+	stop()
+	<-stopped
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// guard refuses strangers and bodies without end.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, ok := caller(r.Context())
+		if !ok || !who.allowed {
+			s.cfg.Log.Warn("api caller refused", "uid", who.uid, "gid", who.gid)
+			Refuse(PermissionDenied, "only root and the group of the socket may talk to the daemon").write(w)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	st, err := s.cfg.Status(r.Context())
+	if err != nil {
+		problem(err).write(w)
+		return
+	}
+	answer(w, st)
+}
+
+func (s *Server) act(w http.ResponseWriter, r *http.Request) {
+	a := Action{Verb: Verb(r.PathValue("verb")), Connection: r.PathValue("connection"), Tunnel: r.PathValue("tunnel"),
+		SA: r.URL.Query().Get("sa")}
+	who, _ := caller(r.Context())
+	if err := a.check(); err != nil {
+		Refuse(BadRequest, err.Error()).write(w)
+		return
+	}
+	done, err := s.cfg.Act(r.Context(), a)
+	s.cfg.Log.Info("operator action", "action", string(a.Verb), "connection", a.Connection, "tunnel", a.Tunnel, "uid", who.uid,
+		"result", result(err))
+	if err != nil {
+		problem(err).write(w)
+		return
+	}
+	answer(w, done)
+}
+
+func result(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return "ok"
+}
+
+func problem(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	return Refuse(ShuttingDown, err.Error())
+}
+
+func answer(w http.ResponseWriter, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic("bug: an answer does not marshal: " + err.Error())
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Write(append(body, '\n')) // the client is gone if this fails
+}

@@ -1,0 +1,126 @@
+package api
+
+import "time"
+
+// SchemaVersion of Status. It changes when a field is renamed or dropped.
+const SchemaVersion = 1
+
+// Status is how the daemon and everything it runs stands: the answer to GET /v1/status.
+type Status struct {
+	SchemaVersion int          `json:"schemaVersion"`
+	Gateway       Gateway      `json:"gateway"`
+	Connections   []Connection `json:"connections"` // in the order of the configuration
+}
+
+// Gateway is the daemon itself.
+type Gateway struct {
+	Name          string  `json:"name"`
+	Version       string  `json:"version"`
+	Mode          string  `json:"mode"` // tun | memory
+	ASN           *uint32 `json:"asn"`
+	UptimeSeconds int64   `json:"uptime_seconds"`
+}
+
+// Connection is one VPN connection. Its state and the status of its tunnels are separate facts (R7).
+type Connection struct {
+	Name         string    `json:"name"`
+	ID           *string   `json:"id"`    // free label
+	State        string    `json:"state"` // pending | available | deleting | deleted
+	Since        time.Time `json:"since"` // of State
+	Role         string    `json:"role"`  // customer | cloud
+	Routing      string    `json:"routing"`
+	Domain       string    `json:"domain"`
+	ActiveTunnel *string   `json:"active_tunnel"`
+	Routes       []Route   `json:"routes"`
+	Tunnels      []Tunnel  `json:"tunnels"`
+}
+
+// Route is a prefix behind the peer.
+type Route struct {
+	Prefix    string  `json:"prefix"`
+	Source    string  `json:"source"` // static | bgp
+	Tunnel    *string `json:"tunnel"` // that carries it now
+	Installed bool    `json:"installed"`
+}
+
+// Tunnel is one tunnel of a connection.
+type Tunnel struct {
+	Name      string     `json:"name"`
+	Status    string     `json:"status"` // UP | DOWN
+	Since     time.Time  `json:"since"`  // of Status
+	Reason    string     `json:"reason"` // stable code; empty while UP
+	Hint      string     `json:"hint"`
+	NextRetry *time.Time `json:"next_retry"` // not after now: being tried
+	Admin     string     `json:"admin"`      // up | down
+	Local     *string    `json:"local"`      // outer address:port
+	Remote    *string    `json:"remote"`
+	Inside    *string    `json:"inside"`
+	IKE       *IKE       `json:"ike"`
+	Children  []Child    `json:"children"`
+	Traffic   Traffic    `json:"traffic"`
+	BGP       *BGP       `json:"bgp"`
+	Probe     *Probe     `json:"probe"`
+}
+
+// IKE is the IKE SA of a tunnel.
+type IKE struct {
+	Version        int       `json:"version"`
+	Role           string    `json:"role"` // initiator | responder
+	SPIInitiator   string    `json:"spi_initiator"`
+	SPIResponder   string    `json:"spi_responder"`
+	Suite          string    `json:"suite"`
+	Established    time.Time `json:"established"`
+	RekeyInSeconds *int64    `json:"rekey_in_seconds"`
+	NAT            string    `json:"nat"` // none | local | peer | both
+	LocalID        string    `json:"local_id"`
+	RemoteID       string    `json:"remote_id"`
+}
+
+// Child is a pair of ESP SAs.
+type Child struct {
+	SPIIn          string    `json:"spi_in"`
+	SPIOut         string    `json:"spi_out"`
+	Suite          string    `json:"suite"`
+	Encap          string    `json:"encap"` // udp | esp
+	ESN            bool      `json:"esn"`
+	Established    time.Time `json:"established"`
+	RekeyInSeconds *int64    `json:"rekey_in_seconds"`
+	LocalTS        []string  `json:"local_ts"`
+	RemoteTS       []string  `json:"remote_ts"`
+}
+
+// Traffic counts inner packets since the daemon started.
+type Traffic struct {
+	RXBytes   uint64            `json:"rx_bytes"`
+	TXBytes   uint64            `json:"tx_bytes"`
+	RXPackets uint64            `json:"rx_packets"`
+	TXPackets uint64            `json:"tx_packets"`
+	LastRX    *time.Time        `json:"last_rx"`
+	Drops     map[string]uint64 `json:"drops"` // by reason, only those that occurred
+}
+
+// BGP is the BGP session inside a tunnel; null where none is configured.
+type BGP struct {
+	State      string    `json:"state"`
+	Received   int       `json:"received"`
+	Advertised int       `json:"advertised"`
+	Since      time.Time `json:"since"`
+}
+
+// Probe is the liveness probe inside a tunnel; null where none is configured.
+type Probe struct {
+	RTTMillis   *float64 `json:"rtt_ms"`
+	LossPercent float64  `json:"loss_percent"`
+}
+
+// Stamp is how times are written: UTC, to the millisecond.
+func Stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// Ptr returns where v is, or nil for a zero v: an absent value.
+func Ptr[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
