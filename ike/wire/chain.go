@@ -126,7 +126,7 @@ func decode(f *frame) Payload {
 	case TypeTSi, TypeTSr:
 		return parseTS(c, f.kind == TypeTSi)
 	}
-	return parseUnknown(c, f.kind, f.critical)
+	return parseUnknown(c, f.kind)
 }
 
 // AppendPayloads writes ps after b, each with its generic header, chained to the next. A payload longer than 65535

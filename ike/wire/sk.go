@@ -38,7 +38,8 @@ func FindEnvelope(msg []byte, h Header) (Envelope, error) {
 	if e.Kind == TypeSKF {
 		e.parseSKF(&f.body)
 	}
-	e.AADLen, e.Body = f.body.at, f.body.view(f.body.left(), "encrypted payload")
+	e.AADLen = f.body.at
+	e.Body = f.body.view(f.body.left(), "encrypted payload")
 	if err := c.err(); err != nil {
 		return Envelope{}, err
 	}

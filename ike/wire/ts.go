@@ -32,10 +32,10 @@ type TrafficSelector struct {
 }
 
 const (
-	maxSelectors  = 255 // what the count can say
-	tsIPv4Range   = 7
-	tsIPv6Range   = 8
-	selectorFixed = 8 // octets before the addresses
+	tsIPv4Range  = 7
+	tsIPv6Range  = 8
+	selectorHead = 4  // octets that selectors of all types have
+	selectorIPv4 = 16 // octets of the shortest that we know
 )
 
 // Type returns TypeTSi or TypeTSr.
@@ -50,8 +50,11 @@ func parseTS(c *cursor, initiator bool) *TS {
 	p := &TS{Initiator: initiator}
 	count := int(c.u8("TS count"))
 	c.skip(3, "TS reserved")
-	if count*selectorFixed > c.left() {
+	if count*selectorHead > c.left() {
 		c.fail("TS count", "%d in %d octets", count, c.left())
+	}
+	if n := min(count, c.left()/selectorIPv4); n > 0 {
+		p.Selectors = make([]TrafficSelector, 0, n)
 	}
 	for i := 0; i < count && !c.failed(); i++ {
 		s, known := parseSelector(c)
@@ -68,7 +71,7 @@ func parseTS(c *cursor, initiator bool) *TS {
 func parseSelector(c *cursor) (s TrafficSelector, known bool) {
 	kind := c.u8("selector type")
 	s.Proto = c.u8("selector protocol")
-	body := c.sub(int(c.u16("selector length"))-4, "selector length")
+	body := c.sub(int(c.u16("selector length"))-selectorHead, "selector length")
 	var addrLen int
 	switch kind {
 	case tsIPv4Range:
@@ -76,8 +79,7 @@ func parseSelector(c *cursor) (s TrafficSelector, known bool) {
 	case tsIPv6Range:
 		addrLen = 16
 	default:
-		body.skip(4, "selector length")
-		return s, false
+		return TrafficSelector{}, false
 	}
 	s.FromPort, s.ToPort = body.u16("selector port"), body.u16("selector port")
 	s.From, _ = netip.AddrFromSlice(body.view(addrLen, "selector address"))
@@ -102,12 +104,12 @@ func (p *TS) appendBody(b []byte) []byte {
 }
 
 func (s TrafficSelector) append(b []byte) []byte {
+	if !s.From.IsValid() || s.From.BitLen() != s.To.BitLen() {
+		panic("bug: traffic selector without two addresses of one family")
+	}
 	kind := byte(tsIPv6Range)
 	if s.From.Is4() {
 		kind = tsIPv4Range
-	}
-	if s.From.BitLen() == 0 || s.From.BitLen() != s.To.BitLen() {
-		panic("bug: traffic selector without two addresses of one family")
 	}
 	start := len(b)
 	b = append(b, kind, s.Proto, 0, 0)

@@ -4,15 +4,15 @@ package wire
 // (RFC 7296 §2.5), or CP or EAP, which Twinbore does not do.
 type Unknown struct {
 	Kind     PayloadType
-	Critical bool // never true in what ParsePayloads returns, unless Kind is CP or EAP, where it means nothing
+	Critical bool // for sending. Never set by ParsePayloads: the bit makes it refuse the message, or means nothing
 	Data     []byte
 }
 
 // Type returns Kind.
 func (p *Unknown) Type() PayloadType { return p.Kind }
 
-func parseUnknown(c *cursor, kind PayloadType, critical bool) *Unknown {
-	return &Unknown{Kind: kind, Critical: critical, Data: c.rest("unknown payload")}
+func parseUnknown(c *cursor, kind PayloadType) *Unknown {
+	return &Unknown{Kind: kind, Data: c.rest("unknown payload")}
 }
 
 func (p *Unknown) appendBody(b []byte) []byte { return append(b, p.Data...) }
