@@ -1,0 +1,213 @@
+package datapath
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"twinbore/esp"
+)
+
+// A tunnel is what lasts of a tunnel while its Child SAs come and go: its counters, and which SAs it has.
+type tunnel struct {
+	peer string // "connection/tunnel"
+	conn *conn
+
+	children []*child                 // installed, oldest first; guarded by the Gateway's mu
+	gone     bool                     // not in the policy any more; guarded by the Gateway's mu
+	ready    atomic.Pointer[[]*child] // activated, the newest first; never nil
+
+	drops drops
+	rx    flow
+	tx    flow
+}
+
+// A flow counts inner packets in one direction. The padding keeps what the reader of the device writes off the cache
+// line of what the readers of the sockets write.
+type flow struct {
+	packets, bytes atomic.Uint64
+	last           atomic.Int64 // unix nanoseconds, of the batch
+	_              [40]byte
+}
+
+func (f *flow) add(n int, now int64) {
+	f.packets.Add(1)
+	f.bytes.Add(uint64(n))
+	if f.last.Load() != now {
+		f.last.Store(now)
+	}
+}
+
+// A child is a Child SA as the packet path uses it.
+type child struct {
+	id            esp.ChildID
+	tunnel        *tunnel
+	in            *esp.Inbound
+	out           *esp.Outbound
+	local, remote []esp.Selector
+	encap         bool
+	lane          atomic.Pointer[lane]
+	lastIn        atomic.Int64 // of the last authentic packet, unix nanoseconds; 0: none yet
+	lastOut       atomic.Int64 // of the last packet or keepalive
+}
+
+// A lane is the outer way of a child, replaced as a whole when the path moves.
+type lane struct {
+	path esp.Path
+	sock *socket
+	mtu  int // of inner packets, octets
+}
+
+// outbound returns the activated child that a packet may leave by: the newest whose selectors match. It reports
+// false for none at all, and nil for none that matches.
+func (t *tunnel) outbound(b []byte, p *packet) (c *child, any bool) {
+	ready := *t.ready.Load()
+	for _, c := range ready {
+		if p.allows(b, c.local, c.remote) {
+			return c, true
+		}
+	}
+	return nil, len(ready) > 0
+}
+
+// resize computes the MTU anew. r is nil for a connection that is gone. The Gateway's mu is held.
+func (c *child) resize(r *rules) {
+	path := defaultPathMTU
+	if r != nil {
+		path = r.pathMTU
+	}
+	now := *c.lane.Load()
+	now.mtu = InnerMTU(path, now.path.Remote.Addr().Unmap().Is6(), c.encap, c.out.Algorithm())
+	c.lane.Store(&now)
+}
+
+// Install makes a Child SA whose SPI AllocSPI gave: what arrives is taken at once; nothing leaves by it before
+// Activate. SAs that the tunnel already has go on until they are removed. It keeps nothing of ch.
+func (g *Gateway) Install(ch esp.Child) error {
+	c := &child{id: ch.ID, local: slices.Clone(ch.Local), remote: slices.Clone(ch.Remote), encap: ch.Encap}
+	if err := g.install(c, ch); err != nil {
+		return fmt.Errorf("child %v of %q: %w", ch.ID, ch.Peer, err)
+	}
+	return nil
+}
+
+func (g *Gateway) install(c *child, ch esp.Child) (err error) {
+	if esp.ChildID(ch.In.SPI) != ch.ID {
+		return fmt.Errorf("its inbound SPI is %v", ch.In.SPI)
+	}
+	if !ch.Encap {
+		return fmt.Errorf("bare ESP (IP protocol 50) has no socket here; use encap: always")
+	}
+	if c.in, err = esp.NewInbound(ch.In, ch.Limits); err != nil {
+		return fmt.Errorf("inbound: %w", err)
+	}
+	if c.out, err = esp.NewOutbound(ch.Out, ch.Limits, nil); err != nil {
+		return fmt.Errorf("outbound: %w", err)
+	}
+	way, err := g.laneFor(ch.Path)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.peers[ch.Peer]
+	if t == nil || t.gone {
+		return fmt.Errorf("the data path has no such tunnel")
+	}
+	c.tunnel = t
+	c.lane.Store(way)
+	c.resize(t.conn.rules.Load())
+	c.lastOut.Store(time.Now().UnixNano())
+	if !g.sad.put(c) {
+		return fmt.Errorf("its SPI was not reserved, or is in use")
+	}
+	t.children = append(t.children, c)
+	g.addOuter(ch.Path)
+	return nil
+}
+
+// laneFor finds the socket for a path.
+func (g *Gateway) laneFor(path esp.Path) (*lane, error) {
+	sock := g.socketFor(path)
+	if sock == nil || !sock.natt {
+		return nil, fmt.Errorf("no socket for ESP in UDP on path %v; it leaves by port %d", path, g.cfg.NATTPort)
+	}
+	return &lane{path: path, sock: sock}, nil
+}
+
+// Activate makes a Child SA the one by which packets leave, as far as its selectors go; others that were activated
+// before carry what it does not.
+func (g *Gateway) Activate(id esp.ChildID) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.sad.lookup(uint32(id))
+	if c == nil {
+		return fmt.Errorf("child %v is not installed", id)
+	}
+	ready := slices.Clone(*c.tunnel.ready.Load())
+	ready = slices.DeleteFunc(ready, func(other *child) bool { return other == c })
+	ready = slices.Insert(ready, 0, c)
+	c.tunnel.ready.Store(&ready)
+	g.chores.flush(c.tunnel.conn)
+	return nil
+}
+
+// Remove ends a Child SA in both directions, or gives back an SPI that AllocSPI reserved. An unknown id changes
+// nothing.
+func (g *Gateway) Remove(id esp.ChildID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.sad.take(uint32(id))
+	if c == nil {
+		return
+	}
+	t := c.tunnel
+	same := func(other *child) bool { return other == c }
+	ready := slices.DeleteFunc(slices.Clone(*t.ready.Load()), same)
+	t.ready.Store(&ready)
+	t.children = slices.DeleteFunc(t.children, same)
+	g.dropOuter(c.lane.Load().path)
+	g.retire(t)
+}
+
+// Move changes the outer path of a Child SA: IKE has verified that the peer is there now. Packets on the old path are
+// still taken, for the path of an inbound packet is not looked at. The data path itself never moves a child.
+func (g *Gateway) Move(id esp.ChildID, path esp.Path) error {
+	way, err := g.laneFor(path)
+	if err != nil {
+		return fmt.Errorf("child %v: %w", id, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.sad.lookup(uint32(id))
+	if c == nil {
+		return fmt.Errorf("child %v is not installed", id)
+	}
+	g.dropOuter(c.lane.Load().path)
+	g.addOuter(path)
+	c.lane.Store(way)
+	c.resize(c.tunnel.conn.rules.Load())
+	return nil
+}
+
+// LastInbound returns when the Child SA last received an authentic packet, to the batch; the zero time if never. Traffic
+// counts as a sign of life (RFC 7296 §2.4).
+func (g *Gateway) LastInbound(id esp.ChildID) time.Time {
+	c := g.sad.lookup(uint32(id))
+	if c == nil || c.lastIn.Load() == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, c.lastIn.Load())
+}
+
+// addOuter and dropOuter keep the set of the peers' outer addresses. The caller holds mu.
+func (g *Gateway) addOuter(path esp.Path) {
+	next := g.outer.Load().With(path.Remote.Addr())
+	g.outer.Store(&next)
+}
+
+func (g *Gateway) dropOuter(path esp.Path) {
+	next := g.outer.Load().Without(path.Remote.Addr())
+	g.outer.Store(&next)
+}

@@ -1,0 +1,44 @@
+// Package datapath moves packets between the device and the sockets, through the Child SAs that IKE has made.
+//
+//	           ┌──────────────────────────── sender ────────────────────────────────┐
+//	device ──► │ parse ─ loop? ─ fib: connection ─ chosen tunnel ─ child by selectors │
+//	           │ ─ size (ICMP answer, or cut) ─ MSS ─ Outbound.Seal                    │ ──► socket
+//	           └───────────────────────────────────────────────────────────────────┘
+//	           ┌──────────────────────────── receiver ──────────────────────────────┐
+//	device ◄── │ MSS ─ destination ours? ─ source the peer's? ─ selectors              │
+//	           │      ─ inner packet ─ Inbound.Open ─ SA by SPI ─ IKE, ESP, keepalive?  │ ◄── socket
+//	           └──────────────────────────────────────────┬────────────────────────┘
+//	                                       inbox ◄── IKE ─┘        ReadIKE, WriteIKE ◄──► engine
+//
+// One goroutine reads the device and one each socket, and each carries its batch to the end: no channel, no lock, no
+// allocation, no reading of the clock for a packet. A fourth kind, control, does what a packet must not wait for: it calls
+// Acquire and Spent, sends what waited for a Child SA, and NAT keepalives.
+//
+// Who owns what. The slots belong to the goroutine that reads into them; packets are sealed and opened there, in place,
+// and what is kept longer is copied. The SA table, the policy, the rules of a connection, a tunnel's list of
+// children and a child's lane are snapshots behind atomic pointers: the packet path loads them, and the methods of Gateway replace
+// them under one mutex. Sequence numbers and replay windows belong to package esp.
+//
+// What is decided here, and by what:
+//
+//   - Which connection: the longest prefix (R33); none: dropped (R34). A connection's own networks also bound
+//     who may use it and what the peer may reach (R13, R45). A packet from one peer never goes to another.
+//   - Which tunnel: the one that Choose named last. What arrives is taken from each tunnel of a connection, since the two
+//     ends may choose differently for a while (R21, TS-07), but never from another connection's.
+//   - Which child: the newest activated whose selectors match; an old one works inbound until it is removed, so a rekey
+//     loses nothing.
+//   - No child: up to four packets wait, for ten seconds; more are dropped. Nothing is ever sent in clear (TS-06).
+//   - A packet to this host itself: not to the IKE ports nor to a port in Config.Guarded; the rest is the host's firewall's to
+//     decide. differs: ESP-08 wants all but BGP and ICMP closed, which would cut off every host that is its own gateway.
+//   - The source address of an outer packet decides nothing and changes nothing (RPL-09).
+//
+// Every dropped packet is counted once, with its reason (drop.go). A packet that waits is not yet dropped.
+//
+// Addresses are never translated (R46). The inner TTL is not touched: the kernel has counted the hop.
+//
+// Not done here: bare ESP; the outer TOS is 0, so neither DSCP nor ECN go from the inner to the outer header or back
+// (RFC 6040); superpackets and GSO; several queues; following a NAT rebinding by authentic packets; learning the path
+// MTU from ICMP; forwarding between two peers (hub); filters.
+//
+// Start reading at gateway.go, then sender.go and receiver.go.
+package datapath

@@ -1,0 +1,159 @@
+package datapath
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"twinbore/esp"
+	"twinbore/routing/fib"
+	"twinbore/tunnel/transport"
+	"twinbore/tunnel/tun"
+)
+
+// Config says what a Gateway works with. Device and Sockets belong to the Gateway from New on; Run closes them.
+type Config struct {
+	Device  tun.Device
+	Sockets []Socket
+	// NATTPort is the local port on which IKE has the non-ESP marker and ESP travels (RFC 3948). Every other
+	// socket carries IKE alone.
+	NATTPort uint16
+	// Keepalive is how long a path may be silent before a NAT keepalive goes out (RFC 3948 §4); 0 means 20 s.
+	Keepalive time.Duration
+	// Guarded are ports of this host, TCP and UDP, that no packet from a tunnel may reach: the control API, the
+	// status page. The sockets' own ports always are. Own addresses are told by SetOwn.
+	Guarded []uint16
+	// Acquire is told that packets wait for a tunnel of a connection; at most once a second for each. Spent is told
+	// once that a Child SA has come near its limit of use. Both are called from one goroutine of Run, never from
+	// the packet path, and must return.
+	Acquire func(conn string)
+	Spent   func(peer string, id esp.ChildID)
+	Rand    io.Reader    // for SPIs; nil means crypto/rand
+	Log     *slog.Logger // nil means none
+}
+
+// A Socket is one socket of the Gateway and the addresses that it sends from.
+type Socket struct {
+	transport.Socket
+	// Addr is the local address that the socket is bound to. An unspecified one stands for every address of its
+	// family. The first socket whose port and address fit a path is used for it.
+	Addr netip.Addr
+}
+
+// A Gateway moves packets between a device and the sockets, through the Child SAs that IKE gave it. It is both
+// the Dataplane and the Conn of the IKE engine. All methods are safe for concurrent use; Run is called once.
+type Gateway struct {
+	cfg     Config
+	dev     device
+	sockets []*socket
+	guarded []uint16
+	inbox   inbox
+	sad     sad
+	chores  chores
+	drops   drops // of packets that belong to no tunnel
+	stats   stats
+	policy  atomic.Pointer[policy]
+	looped  atomic.Bool // that packets loop was logged
+
+	mu     sync.Mutex // guards the names, and all changes of policy, own, outer and the tunnels' lists of children
+	conns  map[string]*conn
+	peers  map[string]*tunnel // by "connection/tunnel"
+	own    atomic.Pointer[fib.Hosts]
+	outer  atomic.Pointer[fib.Hosts] // the peers' outer addresses
+	staged []netip.Addr              // those of outer that SetConnections put there
+}
+
+// New makes a Gateway that has no connections and drops every packet until SetConnections.
+func New(cfg Config) (*Gateway, error) {
+	switch {
+	case cfg.Device == nil:
+		return nil, errors.New("data path: no device")
+	case len(cfg.Sockets) == 0:
+		return nil, errors.New("data path: no sockets")
+	case cfg.Keepalive < 0:
+		return nil, fmt.Errorf("data path: keepalive interval %v is below 0", cfg.Keepalive)
+	}
+	if cfg.Keepalive == 0 {
+		cfg.Keepalive = 20 * time.Second
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Acquire == nil {
+		cfg.Acquire = func(string) {}
+	}
+	if cfg.Spent == nil {
+		cfg.Spent = func(string, esp.ChildID) {}
+	}
+	g := &Gateway{cfg: cfg, conns: map[string]*conn{}, peers: map[string]*tunnel{}}
+	g.dev.Device = cfg.Device
+	g.inbox.init()
+	g.chores.init()
+	if err := g.sad.init(cfg.Rand); err != nil {
+		return nil, fmt.Errorf("data path: secret of the SPIs: %w", err)
+	}
+	g.guarded = append(g.guarded, cfg.Guarded...)
+	for _, s := range cfg.Sockets {
+		g.sockets = append(g.sockets, &socket{Socket: s, natt: s.Port() == cfg.NATTPort})
+		g.guarded = append(g.guarded, s.Port())
+	}
+	g.policy.Store(&policy{table: new(fib.Table)})
+	g.own.Store(&fib.Hosts{})
+	g.outer.Store(&fib.Hosts{})
+	return g, nil
+}
+
+// A socket is a Socket and what the Gateway remembers of it.
+type socket struct {
+	Socket
+	natt bool // the port for NAT traversal
+}
+
+// socketFor returns the socket that sends on a path, or nil.
+func (g *Gateway) socketFor(path esp.Path) *socket {
+	local, remote := path.Local.Addr().Unmap(), path.Remote.Addr().Unmap()
+	for _, s := range g.sockets {
+		bound := s.Addr.Unmap()
+		any := bound.IsUnspecified() || !local.IsValid() || local.IsUnspecified()
+		if s.Port() == path.Local.Port() && bound.Is4() == remote.Is4() && (any || bound == local) {
+			return s
+		}
+	}
+	return nil
+}
+
+// isOuterPort reports whether UDP between these ports may be IKE or ESP: ours, or the well-known ones.
+func (g *Gateway) isOuterPort(source, destination uint16) bool {
+	for _, port := range [...]uint16{source, destination} {
+		if port == 500 || port == 4500 {
+			return true
+		}
+		for _, s := range g.sockets {
+			if s.Port() == port {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isGuarded reports whether a packet to this host is for a port that is closed to tunnels.
+func (g *Gateway) isGuarded(p *packet) bool {
+	return !p.hidden && (p.proto == protoTCP || p.proto == protoUDP) && slices.Contains(g.guarded, p.dport)
+}
+
+// A device is the Gateway's device, for several writers.
+type device struct {
+	tun.Device
+	mu sync.Mutex // one writer at a time
+}

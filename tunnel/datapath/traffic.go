@@ -1,0 +1,83 @@
+package datapath
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Traffic is what a tunnel has carried since it was configured, whatever Child SAs it had meanwhile.
+type Traffic struct {
+	RxPackets, RxBytes uint64    // inner packets and octets taken from the tunnel
+	TxPackets, TxBytes uint64    // sealed and given to the socket
+	LastRx, LastTx     time.Time // zero: never
+	MTU                int       // inner MTU of the Child SA in use; 0: none
+	Drops              map[string]uint64
+}
+
+// Traffic returns the counters of the tunnel "connection/tunnel"; all are zero for a tunnel that is not known.
+func (g *Gateway) Traffic(peer string) Traffic {
+	g.mu.Lock()
+	t := g.peers[peer]
+	g.mu.Unlock()
+	out := Traffic{Drops: map[string]uint64{}}
+	if t == nil {
+		return out
+	}
+	out.RxPackets, out.RxBytes, out.LastRx = t.rx.read()
+	out.TxPackets, out.TxBytes, out.LastTx = t.tx.read()
+	if ready := *t.ready.Load(); len(ready) > 0 {
+		out.MTU = ready[0].lane.Load().mtu
+	}
+	t.drops.addTo(out.Drops)
+	return out
+}
+
+func (f *flow) read() (packets, bytes uint64, last time.Time) {
+	if at := f.last.Load(); at != 0 {
+		last = time.Unix(0, at)
+	}
+	return f.packets.Load(), f.bytes.Load(), last
+}
+
+// Drops returns all dropped packets by reason: of all tunnels, those that belong to none, and what the sockets lost
+// before the Gateway saw it. The counts never go down.
+func (g *Gateway) Drops() map[string]uint64 {
+	total := map[string]uint64{}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.drops.addTo(total)
+	for _, t := range g.peers {
+		t.drops.addTo(total)
+	}
+	for _, s := range g.sockets {
+		lost := s.Drops()
+		for reason, n := range map[string]uint64{"overflow": lost.Overflow, "truncated": lost.Truncated, "group": lost.Group} {
+			if n != 0 {
+				total[reason] += n
+			}
+		}
+	}
+	return total
+}
+
+// Stats counts what the data path did to packets besides moving them.
+type Stats struct {
+	MSSClamped    uint64 // TCP SYNs whose segment size was lowered
+	TooBigAnswers uint64 // ICMP "fragmentation needed" and "packet too big" sent to the inside
+	Fragments     uint64 // inner fragments made
+	KeepalivesOut uint64 // NAT keepalives sent
+	KeepalivesIn  uint64 // NAT keepalives received
+}
+
+type stats struct {
+	clamped, tooBigAnswers, fragments, keepalives, keepalivesIn atomic.Uint64
+}
+
+// Stats returns the counts since New.
+func (g *Gateway) Stats() Stats {
+	s := &g.stats
+	return Stats{
+		MSSClamped: s.clamped.Load(), TooBigAnswers: s.tooBigAnswers.Load(), Fragments: s.fragments.Load(),
+		KeepalivesOut: s.keepalives.Load(), KeepalivesIn: s.keepalivesIn.Load(),
+	}
+}
