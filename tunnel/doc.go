@@ -13,7 +13,7 @@
 //	DOWN ◄──────────────────────────────────────────────► UP     a Child SA lives and the operator allows it
 //	  ├ resting   nothing is known of the peer; NextRetry says when it is asked again
 //	  ├ trying    an IKE SA was asked for and nothing has come of it yet
-//	  ├ bare      an IKE SA lives but no Child SA; it is given up when that lasts
+//	  ├ bare      an IKE SA lives but no Child SA: it is asked for one, and closed when that does not help
 //	  └ leaving   an IKE SA was told to close and has not gone yet
 //
 // UP is recomputed from the set of live Child SAs at every step and never derived from one event, so the order in which

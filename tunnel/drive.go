@@ -77,7 +77,7 @@ func (c *Connection) drive(now time.Time, i int, out *Output) {
 		t.leave(now, i, Discard, out)
 	}
 	if t.ikes == 0 || t.up {
-		t.bareUntil = time.Time{}
+		t.bareUntil, t.asked, t.refused = time.Time{}, false, false
 	}
 	switch {
 	case t.leaving > 0 && !t.up || !c.wanted(now, t):
@@ -88,19 +88,30 @@ func (c *Connection) drive(now time.Time, i int, out *Output) {
 			t.leave(now, i, Close, out)
 		}
 	case t.ikes > 0:
-		switch {
-		case t.bareUntil.IsZero():
-			t.bareUntil = now.Add(bareBudget)
-		case !now.Before(t.bareUntil):
-			c.retry(now, t)
-			t.leave(now, i, Close, out)
-		}
+		c.driveBare(now, i, out)
 	case !now.Before(t.retryAt):
 		if t.reason == WaitingForTraffic {
 			t.blame(NoResponse, "")
 		}
 		t.attempt, t.attemptUntil = true, now.Add(attemptBudget)
 		out.IKE = append(out.IKE, IKECommand{Tunnel: i, Do: Initiate})
+	}
+}
+
+// driveBare gets an IKE SA its Child SA, or closes it: the peer has a moment to make another one, then we ask for it, and
+// when that is refused or takes too long everything starts over.
+func (c *Connection) driveBare(now time.Time, i int, out *Output) {
+	t := &c.tunnels[i]
+	switch {
+	case t.bareUntil.IsZero():
+		t.bareUntil = now.Add(bareBudget)
+	case now.Before(t.bareUntil):
+	case !t.asked && !t.refused:
+		t.asked, t.bareUntil = true, now.Add(attemptBudget)
+		out.IKE = append(out.IKE, IKECommand{Tunnel: i, Do: Initiate})
+	default:
+		c.retry(now, t)
+		t.leave(now, i, Close, out)
 	}
 }
 

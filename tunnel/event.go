@@ -57,7 +57,7 @@ type Output struct {
 type Do uint8
 
 const (
-	Initiate Do = iota // begin an IKE SA and its Child SA, if none is alive
+	Initiate Do = iota // begin an IKE SA and its Child SA; on one that lives, make the Child SA that is missing
 	Close              // delete everything at the peer and end
 	Discard            // end at once and tell nobody: the peer did not answer a Close in time
 )

@@ -13,6 +13,8 @@ type facts struct {
 	ikes      int  // live IKE SAs; more than one while both ends began at once
 	children  map[esp.ChildID]bool
 	attempt   bool // an Initiate has had no outcome yet
+	asked     bool // the IKE SA was asked for another Child SA
+	refused   bool // the peer refused a Child SA
 	leaving   int  // IKE SAs and attempts that were told to close and have not gone yet
 	failures  int  // in a row
 
@@ -55,6 +57,7 @@ func (c *Connection) note(now time.Time, t *facts, ev Event) {
 		delete(t.children, ev.Child)
 		c.judge(t, ev)
 	case ChildFailed:
+		t.refused, t.bareUntil = true, time.Time{}
 		c.judge(t, ev)
 	case IKEDown:
 		c.ended(now, t, ev)

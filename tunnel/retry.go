@@ -16,7 +16,7 @@ type Retry struct {
 const (
 	attemptBudget = time.Minute     // from Initiate to an outcome; IKE's own retransmissions end earlier
 	leaveBudget   = 5 * time.Second // from Close to the end of the IKE SA
-	bareBudget    = 2 * time.Second // an IKE SA without a Child SA
+	bareBudget    = 2 * time.Second // an IKE SA without a Child SA, before it is asked for one or closed
 	trafficMemory = 30 * time.Second
 )
 
