@@ -53,14 +53,14 @@ func parseTS(c *cursor, initiator bool) *TS {
 	if count*selectorHead > c.left() {
 		c.fail("TS count", "%d in %d octets", count, c.left())
 	}
-	if n := min(count, c.left()/selectorIPv4); n > 0 {
-		p.Selectors = make([]TrafficSelector, 0, n)
-	}
 	for i := 0; i < count && !c.failed(); i++ {
 		s, known := parseSelector(c)
 		if !known {
 			p.Unknown++
 			continue
+		}
+		if p.Selectors == nil {
+			p.Selectors = make([]TrafficSelector, 0, min(count-i, 1+c.left()/selectorIPv4))
 		}
 		p.Selectors = append(p.Selectors, s)
 	}

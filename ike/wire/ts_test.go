@@ -86,4 +86,8 @@ func TestTSOfUnknownTypeIsSkippedAndCounted(t *testing.T) { // MAL-15, RFC 7296 
 	if b := body(got); !bytes.Equal(b, selectors()) {
 		t.Errorf("wrote %x, want the known ones only", b)
 	}
+	got = one[*TS](t, TypeTSi, raw(None, 0, 1, 0, 0, 0, 9, 0, 0, 8, 1, 2, 3, 4))
+	if got.Unknown != 1 || got.Selectors != nil {
+		t.Errorf("nothing known: got %+v, want one counted and no selectors", got)
+	}
 }
