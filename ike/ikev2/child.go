@@ -231,10 +231,20 @@ func (s *SA) childByOut(spi esp.SPI) *child {
 	return nil
 }
 
-// detach takes c off the SA. What is on its way to us may still arrive for a while; nothing is sent on it any more.
-func (s *SA) detach(now time.Time, c *child) {
-	s.children = slices.DeleteFunc(s.children, func(have *child) bool { return have == c })
+// retire takes c off the SA when a successor has its traffic. What is on its way to us may still arrive for a while.
+func (s *SA) retire(now time.Time, c *child) {
+	s.detach(c)
 	s.p.fading = append(s.p.fading, fading{c.id, now.Add(fade)})
+}
+
+// drop ends c in the data path at once: it has no successor, and traffic must not go on into it.
+func (s *SA) drop(c *child) {
+	s.detach(c)
+	s.p.childOp(session.ChildOp{Op: session.Remove, ID: c.id})
+}
+
+func (s *SA) detach(c *child) {
+	s.children = slices.DeleteFunc(s.children, func(have *child) bool { return have == c })
 }
 
 // removeChildren takes every Child SA out of the data path at once: their IKE SA ends.

@@ -126,6 +126,7 @@ func (s *SA) answerChild(now time.Time, m *message) (*child, error) {
 		return nil, err
 	}
 	s.install(now, c)
+	s.pollAt = now.Add(pollEvery)
 	s.reply(now, m, answer)
 	return c, nil
 }
@@ -178,7 +179,7 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 	case err.notify == wire.NotifyChildSANotFound:
 		s.release(x)
 		if old := s.child(x.old); old != nil { // the peer has lost it (RFC 7296 §2.25): make another
-			s.detach(now, old)
+			s.drop(old)
 			s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.PeerDeleted,
 				Hint: "the peer does not know the Child SA any more", IKE: s.info(), Child: old.info()})
 		}

@@ -45,15 +45,17 @@ func (s *SA) peerDeletes(now time.Time, spi esp.SPI) (esp.SPI, bool) {
 	if c == nil {
 		return 0, false
 	}
-	s.detach(now, c)
 	switch c.state {
 	case childDeleting:
+		s.retire(now, c)
 		return 0, false
 	case childReplaced:
 		if successor := s.child(c.replacedBy); successor != nil {
 			s.activate(now, successor)
 		}
+		s.retire(now, c)
 	default:
+		s.drop(c)
 		s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.PeerDeleted,
 			Hint: "the peer deleted the Child SA", IKE: s.info(), Child: c.info()})
 	}
@@ -77,7 +79,7 @@ func (s *SA) askDeleteChild(now time.Time, id esp.ChildID) {
 // childrenDeleted ends our half as well.
 func (s *SA) childrenDeleted(now time.Time, m *message) error {
 	if c := s.child(m.request.deleting); c != nil {
-		s.detach(now, c)
+		s.retire(now, c)
 	}
 	return nil
 }

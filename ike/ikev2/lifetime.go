@@ -141,9 +141,7 @@ func (s *SA) outlived(now time.Time) {
 func (s *SA) expireChild(now time.Time, c *child) {
 	switch {
 	case due(now, c.expireAt): // an expired SA must not be used (RFC 7296 §2.8)
-		s.detach(now, c)
-		s.p.fading = s.p.fading[:len(s.p.fading)-1]
-		s.p.childOp(session.ChildOp{Op: session.Remove, ID: c.id})
+		s.drop(c)
 		if c.state == childUp || c.state == childRekeying {
 			s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.LifetimeExpired,
 				Hint: "the Child SA was not rekeyed in time; compare the lifetimes and ESP proposals on both ends", IKE: s.info(), Child: c.info()})

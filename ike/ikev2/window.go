@@ -44,6 +44,7 @@ type request struct {
 	backoff  session.Backoff
 	sent     int       // how many times
 	started  time.Time // first sent
+	sentAt   time.Time // last sent
 	resendAt time.Time // or give up
 	child    *childExchange
 	ike      *rekeyExchange
@@ -54,6 +55,7 @@ type request struct {
 func (s *SA) send(now time.Time) {
 	r := s.open
 	r.sent++
+	r.sentAt = now
 	wait, _ := r.backoff.Wait(r.sent)
 	r.resendAt = now.Add(wait)
 	s.p.send(r.bytes, s.path)
@@ -96,8 +98,8 @@ func (s *SA) retransmit(now time.Time) {
 	if now.Before(r.resendAt) {
 		return
 	}
-	if _, more := r.backoff.Wait(r.sent); more {
-		s.send(now)
+	if _, more := r.backoff.Wait(r.sent); more || s.state == established && s.lastHeard().After(r.sentAt) {
+		s.send(now) // out of tries, but the peer is there: packets keep coming in
 		return
 	}
 	s.unanswered(now)

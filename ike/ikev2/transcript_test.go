@@ -1,0 +1,190 @@
+package ikev2
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"twinbore/ike/auth"
+	"twinbore/ike/session"
+)
+
+var update = flag.Bool("update", false, "write the transcripts anew")
+
+// TestTranscripts plays the scripts in testdata and compares everything that was said and done.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			script, want, _ := strings.Cut(string(text), "----\n")
+			got := play(t, script)
+			if *update {
+				if err := os.WriteFile(file, []byte(script+"----\n"+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != want {
+				t.Errorf("%s went otherwise (rewrite with go test ./ike/ikev2 -run Transcripts -update, then read the difference)\ngot:\n%s\nwant:\n%s", file, got, want)
+			}
+			if again := play(t, script); again != got {
+				t.Errorf("%s: a second run went otherwise:\n%s", file, again)
+			}
+		})
+	}
+}
+
+// play runs a script and returns its transcript. Two commands joined by "|" happen before either is heard of.
+func play(t *testing.T, script string) string {
+	l := newLab(t)
+	for number, line := range strings.Split(script, "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		for command := range strings.SplitSeq(line, "|") {
+			if fields := strings.Fields(command); len(fields) > 0 {
+				if err := l.command(fields); err != nil {
+					t.Fatalf("line %d: %v", number+1, err)
+				}
+			}
+		}
+	}
+	fmt.Fprintf(&l.log, "end    %s\n", l.state())
+	return l.log.String()
+}
+
+// command does one line of a script.
+func (l *lab) command(f []string) error {
+	side := func(i int) *gateway {
+		if len(f) > i && f[i] == "b" {
+			return l.b
+		}
+		return l.a
+	}
+	switch f[0] {
+	case "set": // set a ike=… esp=…
+		for _, setting := range f[2:] {
+			if err := l.set(side(1), setting); err != nil {
+				return err
+			}
+		}
+	case "established":
+		l.initiate(l.a)
+		l.settle()
+		l.log.Reset()
+		l.paired()
+	case "initiate":
+		l.initiate(side(1))
+	case "rekey-child":
+		l.do(side(1), session.Rekey{})
+	case "rekey-ike":
+		l.do(side(1), session.Rekey{IKE: true})
+	case "close":
+		l.do(side(1), session.Close{})
+	case "probe":
+		l.do(side(1), session.Probe{})
+	case "forget": // the gateway's process starts anew
+		g := side(1)
+		fresh := newGateway(l.t, g.name, g.addr.As4()[3])
+		fresh.cfg.IKE, fresh.cfg.ESP = g.cfg.IKE, g.cfg.ESP
+		*g = *fresh
+	case "traffic": // packets arrive on every Child SA that is in use
+		l.traffic()
+	case "deliver":
+		if f[1] == "all" {
+			l.settle()
+			return nil
+		}
+		l.deliver(side(1))
+	case "drop":
+		d := l.take(side(1))
+		l.logf("lost: %d octets from %s", len(d.Bytes), side(1).name)
+	case "repeat": // the oldest message arrives twice
+		g := side(1)
+		g.queue = append(g.queue[:1:1], g.queue...)
+		l.deliver(g)
+		l.deliver(g)
+	case "wait":
+		d, err := time.ParseDuration(f[1])
+		if err != nil {
+			return err
+		}
+		l.wait(d, func() {
+			if len(f) > 2 && f[2] == "deaf" { // nothing arrives
+				l.a.queue, l.b.queue = nil, nil
+				return
+			}
+			l.settle()
+		})
+	default:
+		return fmt.Errorf("no such command %q", f[0])
+	}
+	return nil
+}
+
+func (l *lab) set(g *gateway, setting string) error {
+	key, value, _ := strings.Cut(setting, "=")
+	switch key {
+	case "ike":
+		g.cfg.IKE = ikeProposals(l.t, strings.Split(value, ",")...)
+	case "esp":
+		g.cfg.ESP = espProposals(l.t, strings.Split(value, ",")...)
+	case "local":
+		g.cfg.Local = prefixes(strings.Split(value, ",")...)
+	case "remote":
+		g.cfg.Remote = prefixes(strings.Split(value, ",")...)
+	case "psk":
+		g.cfg.Auth.Secrets = []auth.Secret{{Peer: g.cfg.Peer, Key: []byte(value)}}
+	case "id":
+		id, err := auth.ParseID(value)
+		g.cfg.LocalID = id
+		return err
+	case "remote-id":
+		id, err := auth.ParseID(value)
+		g.cfg.RemoteID = id
+		return err
+	case "encap":
+		g.cfg.Encap = map[string]Encap{"auto": EncapAuto, "always": EncapAlways, "never": EncapNever}[value]
+	case "narrow":
+		g.cfg.RefuseNarrower = value == "refuse"
+	case "dpd":
+		d, err := time.ParseDuration(value)
+		g.cfg.DPD.Interval = d
+		return err
+	case "initial-contact":
+		g.cfg.InitialContact = value == "yes"
+	case "child-life", "ike-life":
+		d, err := time.ParseDuration(value)
+		if key == "child-life" {
+			g.cfg.ChildLifetime = d
+		} else {
+			g.cfg.IKELifetime = d
+		}
+		return err
+	default:
+		return fmt.Errorf("no such setting %q", key)
+	}
+	return nil
+}
+
+// state is one line on what both sides have.
+func (l *lab) state() string {
+	var parts []string
+	for _, g := range []*gateway{l.a, l.b} {
+		text := g.name + ": no IKE SA"
+		if sa := g.sa(); sa != nil {
+			text = fmt.Sprintf("%s: IKE SA with %d Child SA", g.name, len(sa.children))
+		}
+		parts = append(parts, fmt.Sprintf("%s, %d in the data path", text, len(g.children)))
+	}
+	return strings.Join(parts, "; ")
+}
