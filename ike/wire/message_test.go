@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -111,6 +112,16 @@ func TestFaultsSayWhere(t *testing.T) {
 	m := &Message{Payloads: []Payload{&VendorID{Data: []byte("v")}, &Nonce{Data: make([]byte, 15)}}}
 	_, err := ParseMessage(m.Marshal())
 	if want := "octet 37: nonce: 15 octets, must be 16 to 256"; err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	b := m.Marshal()
+	if _, err = ParseMessage(b[:len(b)-1]); err == nil || !strings.HasPrefix(err.Error(), "octet 28: message length: ") {
+		t.Errorf("one octet less: got %v, want a fault of the message length", err)
+	}
+	m.Payloads[0] = &Unknown{Kind: 200, Critical: true}
+	m.Payloads = m.Payloads[:1]
+	_, err = ParseMessage(m.Marshal())
+	if want := "unsupported critical payload 200"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
