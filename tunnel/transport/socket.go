@@ -9,7 +9,8 @@ import (
 // A Message is one datagram and the outer addresses it came over or shall leave by.
 //
 // For Read the caller sets Buf, whose whole length may be filled, and Read sets N and Path: Path.Local is the
-// address the datagram was sent to with the socket's port, Path.Remote is who sent it.
+// address the datagram was sent to with the socket's port, Path.Remote is who sent it; an IPv6 link-local Remote has the
+// interface as its zone.
 //
 // For Write the caller sets all three: Buf[:N] goes to Path.Remote, from Path.Local.Addr(). If that address is
 // unspecified or the zero Addr, the kernel chooses one by its routes. The port is always the socket's own.
