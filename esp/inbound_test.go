@@ -147,6 +147,34 @@ func TestOneOfManySucceeds(t *testing.T) { // RPL-06
 	}
 }
 
+// TestWindowIsAskedAgain plays two goroutines that both passed the first look at the window: RPL-06 without luck.
+func TestWindowIsAskedAgain(t *testing.T) {
+	_, in := pair(t, params(protect.AES128GCM16, true, 64))
+	for range 2 {
+		if seq, err := in.admit(7); seq != 7 || err != nil {
+			t.Fatalf("number 7 is read as %d, %v", seq, err)
+		}
+	}
+	if err := in.take(7, 40); err != nil {
+		t.Errorf("the faster one: %v", err)
+	}
+	if err := in.take(7, 40); !errors.Is(err, ErrReplay) {
+		t.Errorf("the slower one: error %v, want ErrReplay", err)
+	}
+	if in.Packets() != 1 {
+		t.Errorf("%d packets counted, want 1", in.Packets())
+	}
+}
+
+// TestReplayIsRefusedBeforeTheIntegrityCheck: a flood of old packets must not cost decryption (E-02).
+func TestReplayIsRefusedBeforeTheIntegrityCheck(t *testing.T) {
+	out, in := pair(t, params(protect.AES128GCM16, false, 64))
+	pkt := seal(t, out, 1, ipv4(40))
+	wantErr(t, in, pkt, nil, "the first time")
+	pkt[len(pkt)-1] ^= 1
+	wantErr(t, in, pkt, ErrReplay, "again, with a broken integrity check")
+}
+
 func TestWindowOff(t *testing.T) { // RPL-10
 	out, in := pair(t, params(protect.AES128GCM16, false, 0))
 	pkt := seal(t, out, 7, ipv4(40))

@@ -2,6 +2,8 @@ package protect
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -231,6 +233,21 @@ func TestOpenRefusesEveryShorterLength(t *testing.T) {
 			if _, err := p.Open(nil, iv, sealed[:n], aad, nil); !errors.Is(err, ErrOpen) {
 				t.Fatalf("%s: %d of %d octets: error %v, want ErrOpen", a.Name, n, len(sealed), err)
 			}
+		}
+	}
+}
+
+// TestCBCRefusesPartOfABlockWithAGoodTag: who has the key can send what no Seal makes.
+func TestCBCRefusesPartOfABlockWithAGoodTag(t *testing.T) {
+	a := CBC(128, HMACSHA256)
+	p, iv, aad := protector(t, a), octets(16), octets(8)
+	for n := range 33 {
+		ciphertext := octets(n)
+		mac := hmac.New(sha256.New, octets(a.KeyLen)[16:])
+		mac.Write(slices.Concat(aad, iv, ciphertext))
+		_, err := p.Open(nil, iv, append(ciphertext, mac.Sum(nil)[:16]...), aad, nil)
+		if want := n%16 != 0; errors.Is(err, ErrOpen) != want {
+			t.Errorf("%d octets of ciphertext: error %v", n, err)
 		}
 	}
 }
