@@ -1,0 +1,24 @@
+// Package config is the configuration file as data.
+//
+//	files ─► document.go ─► reader.go, kind.go, object.go ─► complete.go ─► check*.go, notyet.go ─► *Config
+//	         one YAML tree   values by kind, over defaults    what depends    what spans several
+//	         without tricks  and presets; positions           on other keys   keys; not built yet
+//
+// The grammar is written once, as kinds and fields beside the structs that they fill: config.go, gateway.go,
+// datapath.go, connection.go, tunnel.go, secretref.go and so on. The parser reads with them, Schema describes them
+// to editors, and the words in messages come from them. Every default is in defaults.go, what a provider changes in
+// presets.go, what the format has and this build does not do in notyet.go.
+//
+// Everything that is wrong is reported at once, each with file, line and column, the value, what is allowed, and what
+// was probably meant. Nothing is ignored: an unknown key is an error, and so is a value that asks for something that
+// is not built. Values that come from the environment, and whatever stands in a reference to a secret, are never
+// repeated in a message.
+//
+// A Config is immutable and belongs to nobody. The package starts no goroutine and reads only what it is given: a
+// file system, an environment, names. References to secrets stay references; config/secret looks them up.
+//
+// Not done here: host names are not resolved, identities are given their meaning by ike/auth, and the difference
+// between two configurations is not computed.
+//
+// Start reading at load.go, then kind.go and connection.go.
+package config

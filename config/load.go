@@ -1,0 +1,114 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"twinbore/config/secret"
+)
+
+// Load reads the named files of fsys and makes one configuration of them. A name that is a folder stands for the
+// .yaml, .yml and .json files in it, in the order of their names. Environment variables are looked up with env where
+// a value says ${env:NAME}; nil means that none is set.
+//
+// The error is Problems and holds everything that is wrong, and the warnings as well. Secrets are not looked up.
+func Load(fsys fs.FS, env Env, names ...string) (*Config, error) {
+	r := &reader{env: env, at: map[string]Pos{}, homes: homes()}
+	c := &Config{Gateway: freshGateway(), at: r.at}
+	files, problems := findFiles(fsys, names)
+	r.problems, c.Files = problems, files
+	if len(files) == 0 && len(problems) == 0 {
+		r.add(Problem{Severity: Error, Text: "no configuration file in " + strings.Join(names, " and ")})
+	}
+	read := 0
+	for _, file := range files {
+		text, err := readFile(fsys, file)
+		if err != nil {
+			r.add(Problem{Pos: Pos{File: file}, Severity: Error, Text: err.Error()})
+			continue
+		}
+		root, problems := parse(file, text)
+		for _, p := range problems {
+			r.add(p)
+		}
+		if root != nil {
+			r.file = file
+			documentKind.read(r, place{node: root}, c)
+		}
+		read++
+	}
+	if read > 0 {
+		k := &checker{Config: c, r: r}
+		k.complete()
+		k.check()
+	}
+	r.problems = r.problems.sorted(files)
+	if r.problems.Count(Error) > 0 {
+		return nil, r.problems
+	}
+	c.Warnings = r.problems
+	return c, nil
+}
+
+// findFiles replaces each folder by the configuration files in it.
+func findFiles(fsys fs.FS, names []string) (files []string, problems Problems) {
+	for _, name := range names {
+		info, err := fs.Stat(fsys, name)
+		if err != nil {
+			problems = append(problems, Problem{Pos: Pos{File: name}, Severity: Error, Text: reason(err)})
+			continue
+		}
+		if !info.IsDir() {
+			files = append(files, name)
+			continue
+		}
+		entries, err := fs.ReadDir(fsys, name)
+		if err != nil {
+			problems = append(problems, Problem{Pos: Pos{File: name}, Severity: Error, Text: reason(err)})
+			continue
+		}
+		for _, e := range entries {
+			switch path.Ext(e.Name()) {
+			case ".yaml", ".yml", ".json":
+				if !e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+					files = append(files, path.Join(name, e.Name()))
+				}
+			}
+		}
+	}
+	return slices.Compact(files), problems
+}
+
+// readFile reads one file after judging it by its open descriptor (SEC-01): whoever can write it decides where
+// traffic goes and, by exec:, what we run.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, errors.New(reason(err))
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.New(reason(err))
+	}
+	if err := secret.CheckOwner(info); err != nil {
+		return nil, fmt.Errorf("the file %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return nil, fmt.Errorf("the file has mode %04o: others can change it; chmod go-w", mode)
+	}
+	return io.ReadAll(io.LimitReader(f, maxFileSize+1))
+}
+
+// reason is an error of the file system without the operation and the path, which stand before it anyway.
+func reason(err error) string {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathError.Err.Error()
+	}
+	return err.Error()
+}
