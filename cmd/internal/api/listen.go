@@ -15,6 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrNoGroup says that the group of a socket does not exist. Listening without a group is then the stricter choice.
+var ErrNoGroup = errors.New("no such group")
+
 // Listen makes the control socket: 0660 root:group in a directory of 0750, with no moment of a wider mode (CTL-01). An
 // empty group leaves the caller's. A socket that nobody listens on any more is replaced; anything else at path is
 // refused, and so is a directory that others may write to.
@@ -23,7 +26,7 @@ func Listen(path, group string) (net.Listener, error) {
 	if group != "" {
 		g, err := user.LookupGroup(group)
 		if err != nil {
-			return nil, fmt.Errorf("control socket %s: no group %q: create it, or name another in gateway.api.group", path, group)
+			return nil, fmt.Errorf("control socket %s: %w: %q (hint: create it, or name another in gateway.api.group)", path, ErrNoGroup, group)
 		}
 		gid, err = strconv.Atoi(g.Gid)
 		if err != nil {

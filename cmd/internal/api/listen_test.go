@@ -80,7 +80,7 @@ func TestListenRefusesWhatIsInItsPlace(t *testing.T) {
 		t.Fatalf("a dead daemon's socket is in the way: %v", err)
 	}
 	l.Close()
-	if _, err := Listen(filepath.Join(dir, "g"), "no-such-group"); err == nil || !strings.Contains(err.Error(), "no group") {
+	if _, err := Listen(filepath.Join(dir, "g"), "no-such-group"); !errors.Is(err, ErrNoGroup) {
 		t.Errorf("got %v", err)
 	}
 }
