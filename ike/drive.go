@@ -83,10 +83,7 @@ func (s *shard) obey(now time.Time, o order) {
 		if o.adopt != nil {
 			s.adopt(now, o.adopt)
 		} else if o.close {
-			s.closing = true
-			for _, h := range slices.SortedFunc(maps.Keys(s.handles), func(a, b *handle) int { return cmp.Compare(a.seq, b.seq) }) {
-				s.close(now, h, session.Close{})
-			}
+			s.closeAll(now)
 		}
 	case session.Initiate:
 		s.initiate(now, o.peer, cmd)
@@ -135,8 +132,19 @@ func (s *shard) close(now time.Time, h *handle, cmd session.Close) {
 	if h.closing && !cmd.Quiet || h.session == nil {
 		return
 	}
+	h.told = true
 	s.leave(h)
 	s.step(now, h, func() session.Output { return h.session.Do(now, cmd) })
+}
+
+// closeAll ends every session: with a Delete where the peer has something to delete, quietly where it is only kept to
+// give the same answer again.
+func (s *shard) closeAll(now time.Time) {
+	s.closing = true
+	for _, h := range slices.SortedFunc(maps.Keys(s.handles), func(a, b *handle) int { return cmp.Compare(a.seq, b.seq) }) {
+		halfOpen := h.candidates != nil && h.upAt.IsZero()
+		s.close(now, h, session.Close{Quiet: halfOpen || h.closing && !h.told})
+	}
 }
 
 // expire does what is due, each session once: one that wants to be woken in the past must not hold up the others.
@@ -297,12 +305,14 @@ func (e *Engine) outfit(h *handle, peers ...Peer) []Peer {
 		if p.Rand == nil {
 			p.Rand = e.rand
 		}
-		if p.AllocSPI == nil {
-			p.AllocSPI = func() esp.SPI {
-				spi := e.cfg.Dataplane.AllocSPI()
-				h.children[esp.ChildID(spi)] = false
-				return spi
-			}
+		alloc := p.AllocSPI
+		if alloc == nil {
+			alloc = e.cfg.Dataplane.AllocSPI
+		}
+		p.AllocSPI = func() esp.SPI { // noted, so that a session that ends by a fault gives it back
+			spi := alloc()
+			h.children[esp.ChildID(spi)] = false
+			return spi
 		}
 		if p.LastInbound == nil {
 			p.LastInbound = e.cfg.Dataplane.LastInbound

@@ -75,9 +75,11 @@ func TestFlood(t *testing.T) {
 		if answered > asked {
 			t.Errorf("%d octets answered to %d", answered, asked)
 		}
-		if len(b.rates.sources) > maxSources+1 {
-			t.Errorf("%d sources remembered", len(b.rates.sources))
+		b.rates.mu.Lock()
+		if n := len(b.rates.sources); n > maxSources+1 {
+			t.Errorf("%d sources remembered", n)
 		}
+		b.rates.mu.Unlock()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		c = b.Counters()

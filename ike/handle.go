@@ -33,6 +33,7 @@ type handle struct {
 	upAt     time.Time
 	ike      session.IKEInfo // as of when it came up: both ends compare these SPIs
 	closing  bool            // told to end, or at its end: not alive any more
+	told     bool            // to end, by us
 	down     bool            // whoever watches has been told of its end
 	wake     time.Time       // when the session wants Expire; zero: never
 	yieldAt  time.Time       // when it gives way to another session of its peer; zero: never
