@@ -49,7 +49,8 @@ type childExchange struct {
 	old    esp.ChildID    // the Child SA that is rekeyed; 0 for a new one
 	local  []esp.Selector
 	remote []esp.Selector
-	again  int // restarts by INVALID_KE_PAYLOAD
+	again  int         // restarts by INVALID_KE_PAYLOAD
+	rival  *childRival // what the peer made meanwhile to replace the same one
 }
 
 type nonces struct{ i, r []byte }

@@ -61,7 +61,7 @@ func (s *SA) askChild(now time.Time, what op, old *child, group *suite.Group, ag
 
 // busy is the answer while this IKE SA is about to go, or our own request is in the way (RFC 7296 §2.25).
 func (s *SA) busy() error {
-	if s.state != established || s.open != nil && s.open.op == opRekeyIKE {
+	if s.state != established || s.closing() || s.rekeying() != nil {
 		return temporaryFailure("another exchange is in the way")
 	}
 	return nil
@@ -76,7 +76,7 @@ func (s *SA) answerNewChild(now time.Time, m *message) error {
 	if err := s.busy(); err != nil {
 		return err
 	}
-	c, err := s.answerChild(now, m)
+	c, _, err := s.answerChild(now, m)
 	if err != nil {
 		return err
 	}
@@ -103,32 +103,36 @@ func (s *SA) answerRekeyChild(now time.Time, m *message) error {
 		s.reply(now, m, []wire.Payload{&wire.Notify{Protocol: wire.ProtoESP, SPI: spiBytes(spi), Kind: wire.NotifyChildSANotFound}})
 		return nil
 	}
-	if old.state != childUp {
-		return temporaryFailure("the Child SA is being rekeyed or deleted by us")
+	mine := s.replacing(old.id)
+	if old.state != childUp && (mine == nil || mine.rival != nil) {
+		return temporaryFailure("the Child SA is being deleted, or has been replaced")
 	}
-	c, err := s.answerChild(now, m)
+	c, n, err := s.answerChild(now, m)
 	if err != nil {
 		return err
 	}
-	old.state, old.replacedBy, old.rekeyAt = childReplaced, c.id, time.Time{}
-	s.p.emit(session.Event{Kind: session.ChildRekeyed, Time: now, IKE: s.info(), Child: c.info(), Old: old.id})
-	s.announceWeak(now, c)
+	if mine != nil {
+		mine.rival = &childRival{c, n}
+		return nil
+	}
+	s.yieldTo(now, old.id, c)
 	return nil
 }
 
 // answerChild is what both have in common: choose, install, answer.
-func (s *SA) answerChild(now time.Time, m *message) (*child, error) {
+func (s *SA) answerChild(now time.Time, m *message) (*child, nonces, error) {
+	n := nonces{i: m.nonce.Data, r: s.p.newNonce()}
 	if len(s.children) >= maxChildren {
-		return nil, &localError{notify: wire.NotifyNoAdditionalSAs, reason: session.RateLimited, hint: "the peer asks for too many Child SAs"}
+		return nil, n, &localError{notify: wire.NotifyNoAdditionalSAs, reason: session.RateLimited, hint: "the peer asks for too many Child SAs"}
 	}
-	answer, c, err := s.acceptChild(now, m, nonces{i: m.nonce.Data, r: s.p.newNonce()}, true)
+	answer, c, err := s.acceptChild(now, m, n, true)
 	if err != nil {
-		return nil, err
+		return nil, n, err
 	}
 	s.install(now, c)
 	s.pollAt = now.Add(pollEvery)
 	s.reply(now, m, answer)
-	return c, nil
+	return c, n, nil
 }
 
 // childAnswered completes a new Child SA.
@@ -148,21 +152,53 @@ func (s *SA) childAnswered(now time.Time, m *message) error {
 // childRekeyed moves traffic to the successor and deletes the old Child SA (RFC 7296 §2.8).
 func (s *SA) childRekeyed(now time.Time, m *message) error {
 	x := m.request.child
-	c, err := s.completeChild(now, m, x, nonces{i: x.ni, r: m.nonce.Data}, true)
+	n := nonces{i: x.ni, r: m.nonce.Data}
+	c, err := s.completeChild(now, m, x, n, true)
 	if err != nil {
 		s.rekeyLater(now, x, err)
 		s.deleteRefused(now, x, err)
 		return nil
 	}
 	s.install(now, c)
-	s.activate(now, c)
-	s.p.emit(session.Event{Kind: session.ChildRekeyed, Time: now, IKE: s.info(), Child: c.info(), Old: x.old})
-	s.announceWeak(now, c)
-	if old := s.child(x.old); old != nil {
-		old.state = childDeleting
-		s.want(now, task{opDeleteChild, old.id})
+	if x.rival != nil {
+		s.resolveChildren(now, x, c, n)
+		return nil
 	}
+	s.takeOver(now, x.old, c)
 	return nil
+}
+
+// takeOver moves traffic to c, which we made, and deletes the SA it replaces.
+func (s *SA) takeOver(now time.Time, old esp.ChildID, c *child) {
+	s.activate(now, c)
+	s.announceRekey(now, c, old)
+	if replaced := s.child(old); replaced != nil {
+		replaced.state = childDeleting
+		s.want(now, task{opDeleteChild, replaced.id})
+	}
+}
+
+// yieldTo leaves old to the peer, which made c to replace it and will delete it.
+func (s *SA) yieldTo(now time.Time, old esp.ChildID, c *child) {
+	if replaced := s.child(old); replaced != nil {
+		replaced.state, replaced.replacedBy, replaced.rekeyAt = childReplaced, c.id, time.Time{}
+	} else {
+		s.activate(now, c)
+	}
+	s.announceRekey(now, c, old)
+}
+
+func (s *SA) announceRekey(now time.Time, c *child, old esp.ChildID) {
+	s.p.emit(session.Event{Kind: session.ChildRekeyed, Time: now, IKE: s.info(), Child: c.info(), Old: old})
+	s.announceWeak(now, c)
+}
+
+// replacing returns our open request to replace a Child SA, or nil.
+func (s *SA) replacing(id esp.ChildID) *childExchange {
+	if s.open == nil || s.open.op != opRekeyChild || s.open.child.old != id {
+		return nil
+	}
+	return s.open.child
 }
 
 // childRefused is an error notify in answer to our request, or nonsense.
@@ -171,6 +207,9 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 	x, err := r.child, refusalOr(m, wire.NotifyInvalidSyntax)
 	group := namedGroup(s.p.cfg.ESP, err.data)
 	switch {
+	case x.rival != nil: // the peer's own successor stands (RFC 7296 §2.25.1)
+		s.release(x)
+		s.settleOn(now, x)
 	case err.notify == wire.NotifyInvalidKEPayload && group != nil && x.again < maxRestarts:
 		s.release(x)
 		s.askChild(now, r.op, s.child(x.old), group, x.again+1)
@@ -183,20 +222,39 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 			s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.PeerDeleted,
 				Hint: "the peer does not know the Child SA any more", IKE: s.info(), Child: old.info()})
 		}
-		s.want(now, task{op: opNewChild})
+		if len(s.children) == 0 {
+			s.want(now, task{op: opNewChild})
+		}
 	default:
 		s.rekeyLater(now, x, err)
 	}
 	return nil
 }
 
+// settleOn takes the peer's successor for good, because ours has come to nothing.
+func (s *SA) settleOn(now time.Time, x *childExchange) {
+	if rival := s.child(x.rival.c.id); rival != nil && rival.state == childUp && s.child(x.old) != nil {
+		s.yieldTo(now, x.old, rival)
+	}
+}
+
 // rekeyLater keeps the old Child SA and tries again, as long as it lives.
 func (s *SA) rekeyLater(now time.Time, x *childExchange, err error) {
 	s.release(x)
-	if old := s.child(x.old); old != nil && old.state == childRekeying {
+	if x.rival != nil {
+		s.settleOn(now, x)
+	} else if old := s.child(x.old); old != nil && old.state == childRekeying {
 		old.state, old.rekeyAt = childUp, now.Add(s.retryAfter(s.p.cfg.ChildLifetime))
 	}
-	_, hint := reasonOf(err, opRekeyChild)
+	s.rekeyFailed(now, err, opRekeyChild)
+}
+
+// rekeyFailed tells of a rekey that was refused, unless only its moment was wrong (RFC 7296 §2.25).
+func (s *SA) rekeyFailed(now time.Time, err error, about op) {
+	if refusal, ok := errors.AsType[*peerError](err); ok && refusal.notify == wire.NotifyTemporaryFailure {
+		return
+	}
+	_, hint := reasonOf(err, about)
 	s.p.emit(session.Event{Kind: session.Failed, Time: now, Reason: session.RekeyFailed, Hint: hint, IKE: s.info()})
 }
 

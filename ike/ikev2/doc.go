@@ -32,8 +32,9 @@
 // a successor only when the peer has shown that it has it (RFC 7296 §2.8): the initiator of a rekey at once, because the
 // answer proves it, the responder with the peer's Delete of the old SA or the first packet on the new one.
 //
-// Not done: nonces deciding between two rekeys of the same SA at once (they are refused with TEMPORARY_FAILURE and tried
-// again), fragmentation (RFC 7383), certificates, IKE_INTERMEDIATE and post-quantum exchanges, MOBIKE, childless
+// When both ends rekey the same SA at once, the nonces decide which successor stays; collide.go has the rule.
+//
+// Not done: fragmentation (RFC 7383), certificates, IKE_INTERMEDIATE and post-quantum exchanges, MOBIKE, childless
 // initiation, EAP. A peer that needs one of these is refused by name.
 //
 // Start reading at rules.go, then one exchange, then a transcript in testdata.

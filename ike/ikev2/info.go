@@ -15,6 +15,9 @@ func (s *SA) answerInformational(now time.Time, m *message) error {
 		switch d.Protocol {
 		case wire.ProtoIKE: // all Child SAs go with it; whatever else the message says has no SA to act on
 			s.reply(now, m, nil)
+			if mine := s.rekeying(); mine != nil && mine.rival != nil { // its rekey is done, ours will come to nothing
+				s.inherit(now, mine.rival.sa)
+			}
 			s.gone(now, session.PeerDeleted, "the peer deleted the IKE SA")
 			return nil
 		case wire.ProtoESP:
@@ -49,17 +52,29 @@ func (s *SA) peerDeletes(now time.Time, spi esp.SPI) (esp.SPI, bool) {
 	case childDeleting:
 		s.retire(now, c)
 		return 0, false
+	case childRekeying:
+		if mine := s.replacing(c.id); mine != nil && mine.rival != nil { // its rekey is done, ours will come to nothing
+			s.retire(now, c)
+			s.yieldTo(now, c.id, mine.rival.c)
+			break
+		}
+		s.lost(now, c)
 	case childReplaced:
 		if successor := s.child(c.replacedBy); successor != nil {
 			s.activate(now, successor)
 		}
 		s.retire(now, c)
 	default:
-		s.drop(c)
-		s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.PeerDeleted,
-			Hint: "the peer deleted the Child SA", IKE: s.info(), Child: c.info()})
+		s.lost(now, c)
 	}
 	return esp.SPI(c.id), true
+}
+
+// lost ends a Child SA that the peer deleted and that has no successor.
+func (s *SA) lost(now time.Time, c *child) {
+	s.drop(c)
+	s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.PeerDeleted,
+		Hint: "the peer deleted the Child SA", IKE: s.info(), Child: c.info()})
 }
 
 // gone ends the SA on the peer's word. The answer stays for a repeated request as long as the peer may repeat it.

@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"twinbore/ike/session"
@@ -15,6 +16,7 @@ type rekeyExchange struct {
 	ni    []byte
 	pair  *suite.KeyPair
 	again int
+	rival *ikeRival // what the peer made meanwhile
 }
 
 // replacedLife is how long a replaced IKE SA waits for the peer's Delete before it is forgotten.
@@ -43,7 +45,8 @@ func (s *SA) sendRekeyIKE(now time.Time, group *suite.Group, again int) {
 // answerRekeyIKE makes the successor and hands the Child SAs over to it. The old one stays to answer until the peer
 // deletes it (RFC 7296 §2.8, §2.18).
 func (s *SA) answerRekeyIKE(now time.Time, m *message) error {
-	if s.state != established || s.open != nil && s.open.op != opLiveness {
+	mine := s.rekeying()
+	if s.state != established || s.closing() || mine == nil && s.open != nil && s.open.op != opLiveness || mine != nil && mine.rival != nil {
 		return temporaryFailure("another exchange is in the way")
 	}
 	selection, err := suite.Select(s.p.cfg.IKE, m.sa, wire.ProtoIKE, suite.SelectOptions{WithGroups: true, PreferGroup: m.ke.Group})
@@ -68,16 +71,19 @@ func (s *SA) answerRekeyIKE(now time.Time, m *message) error {
 	if err != nil {
 		return invalidSyntax(err.Error())
 	}
-	nr := s.p.newNonce()
-	n := &SA{p: s.p, state: established, spiI: spiI, spiR: s.p.newIKESPI(), suite: selection.Suite}
-	if err := s.succeed(now, n, shared, nonces{i: m.nonce.Data, r: nr}); err != nil {
+	x := nonces{i: m.nonce.Data, r: s.p.newNonce()}
+	n := &SA{p: s.p, spiI: spiI, spiR: s.p.newIKESPI(), suite: selection.Suite}
+	if err := s.begin(now, n, shared, x); err != nil {
 		return err
 	}
 	selection.Wire.SPI = ikeSPIBytes(n.spiR)
-	s.reply(now, m, []wire.Payload{&wire.SA{Proposals: []wire.Proposal{selection.Wire}}, &wire.Nonce{Data: nr},
+	s.reply(now, m, []wire.Payload{&wire.SA{Proposals: []wire.Proposal{selection.Wire}}, &wire.Nonce{Data: x.r},
 		&wire.KE{Group: group.ID, Data: pair.Public()}})
-	s.state, s.reported, s.rekeyAt, s.expireAt = replaced, true, time.Time{}, now.Add(replacedLife)
-	n.next(now)
+	if mine != nil {
+		mine.rival = &ikeRival{n, x}
+		return nil
+	}
+	s.inherit(now, n)
 	return nil
 }
 
@@ -100,37 +106,78 @@ func (s *SA) ikeRekeyed(now time.Time, m *message) error {
 	if err != nil {
 		return invalidSyntax(err.Error())
 	}
-	n := &SA{p: s.p, state: established, initiator: true, spiI: x.spi, spiR: spiR, suite: selection.Suite}
-	if err := s.succeed(now, n, shared, nonces{i: x.ni, r: m.nonce.Data}); err != nil {
+	n, xn := &SA{p: s.p, initiator: true, spiI: x.spi, spiR: spiR, suite: selection.Suite}, nonces{i: x.ni, r: m.nonce.Data}
+	if err := s.begin(now, n, shared, xn); err != nil {
 		return err
 	}
+	if x.rival != nil && slices.Contains(s.p.sas, x.rival.sa) && redundant(xn, x.rival.n) {
+		n.askDeleteIKE(now)
+		s.inherit(now, x.rival.sa)
+		return nil
+	}
+	if x.rival != nil {
+		x.rival.sa.replace(now)
+	}
+	s.handOver(now, n)
 	s.reported = true
 	s.askDeleteIKE(now)
 	n.next(now)
 	return nil
 }
 
-// succeed gives n the keys, the Child SAs and what waits of s. Message IDs begin at 0 again (RFC 7296 §2.18).
-func (s *SA) succeed(now time.Time, n *SA, shared []byte, x nonces) error {
+// begin makes n out of s with keys of its own. Message IDs begin at 0 again (RFC 7296 §2.18). Until handOver it is not
+// the one that new exchanges run on.
+func (s *SA) begin(now time.Time, n *SA, shared []byte, x nonces) error {
 	defer clear(shared)
 	keys, err := deriveKeys(n.suite, rekeySeed(s.suite.PRF, s.keys.d, shared, x.i, x.r), x.i, x.r, n.spiI, n.spiR)
 	if err != nil {
 		return err
 	}
+	n.state, n.reported = established, true
 	n.keys, n.path, n.nat, n.upSince, n.heardAt = keys, s.path, s.nat, now, now
 	n.localID, n.remoteID = s.localID, s.remoteID
+	s.p.add(n)
+	return nil
+}
+
+// handOver gives n the Child SAs and what waits of s.
+func (s *SA) handOver(now time.Time, n *SA) {
+	n.reported = false
 	n.children, s.children = s.children, nil
 	n.pending, s.pending = s.pending, nil
+	n.pollAt = s.pollAt
 	n.setLifetime(now)
-	s.p.add(n)
 	s.p.emit(session.Event{Kind: session.IKERekeyed, Time: now, IKE: n.info()})
-	return nil
+}
+
+// inherit makes the peer's successor the one that stays; the peer deletes s.
+func (s *SA) inherit(now time.Time, successor *SA) {
+	s.handOver(now, successor)
+	s.replace(now)
+	successor.next(now)
+}
+
+// replace leaves s to the peer to delete, for a while.
+func (s *SA) replace(now time.Time) {
+	s.state, s.reported, s.rekeyAt, s.expireAt = replaced, true, time.Time{}, now.Add(replacedLife)
+}
+
+// rekeying returns our open request to replace s, or nil.
+func (s *SA) rekeying() *rekeyExchange {
+	if s.open == nil {
+		return nil
+	}
+	return s.open.ike
 }
 
 // ikeRekeyRefused tries the group that the peer names, or again later.
 func (s *SA) ikeRekeyRefused(now time.Time, m *message) error {
 	x := m.request.ike
 	x.pair.Wipe()
+	if x.rival != nil {
+		s.inherit(now, x.rival.sa)
+		return nil
+	}
 	err := refusalOr(m, wire.NotifyInvalidSyntax)
 	if group := namedGroup(s.p.cfg.IKE, err.data); err.notify == wire.NotifyInvalidKEPayload && group != nil && x.again < maxRestarts {
 		s.sendRekeyIKE(now, group, x.again+1)
@@ -142,8 +189,7 @@ func (s *SA) ikeRekeyRefused(now time.Time, m *message) error {
 
 func (s *SA) rekeyIKELater(now time.Time, err error) {
 	s.rekeyAt = now.Add(s.retryAfter(s.p.cfg.IKELifetime))
-	_, hint := reasonOf(err, opRekeyIKE)
-	s.p.emit(session.Event{Kind: session.Failed, Time: now, Reason: session.RekeyFailed, Hint: hint, IKE: s.info()})
+	s.rekeyFailed(now, err, opRekeyIKE)
 }
 
 func peerIKESPI(selection suite.Selection) (uint64, error) {

@@ -1,0 +1,51 @@
+package ikev2
+
+import (
+	"bytes"
+	"time"
+)
+
+// Both ends may rekey the same SA at once. Each then answers the other's request as usual, so that two successors exist.
+// Of their four nonces the lowest decides: the SA it belongs to is redundant, and its own initiator deletes it; the
+// initiator of the one that stays deletes the old SA (RFC 7296 §2.8.1, §2.8.2).
+
+// A childRival is the successor that the peer made of a Child SA while our own request for one was open.
+type childRival struct {
+	c *child
+	n nonces
+}
+
+// An ikeRival is the same for an IKE SA. It is undecided, and inherits nothing, until our request is answered.
+type ikeRival struct {
+	sa *SA
+	n  nonces
+}
+
+// redundant reports whether what was made with mine gives way to what was made with theirs.
+func redundant(mine, theirs nonces) bool {
+	return bytes.Compare(mine.lowest(), theirs.lowest()) < 0
+}
+
+func (n nonces) lowest() []byte {
+	if bytes.Compare(n.i, n.r) < 0 {
+		return n.i
+	}
+	return n.r
+}
+
+// resolveChildren decides between c, which we have just made to replace old, and the peer's rival.
+func (s *SA) resolveChildren(now time.Time, x *childExchange, c *child, n nonces) {
+	rival := x.rival.c
+	if s.child(rival.id) == nil { // the peer has deleted its own already
+		s.takeOver(now, x.old, c)
+		return
+	}
+	if redundant(n, x.rival.n) {
+		c.state = childDeleting
+		s.want(now, task{opDeleteChild, c.id})
+		s.yieldTo(now, x.old, rival)
+		return
+	}
+	rival.state, rival.replacedBy = childReplaced, c.id
+	s.takeOver(now, x.old, c)
+}
