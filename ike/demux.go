@@ -106,7 +106,8 @@ func (e *Engine) first(now time.Time, h wire.Header, msg []byte, on esp.Path) {
 			return
 		}
 	}
-	n := &handle{candidates: candidates, halfOpen: true, init: key, source: source, configured: configured, children: map[esp.ChildID]bool{}}
+	n := &handle{candidates: candidates, halfOpen: true, init: key, source: source, configured: configured,
+		children: map[esp.ChildID]bool{}}
 	owner := e.shardOf(candidates[0].Peer)
 	if len(candidates) > 1 { // who it is will be known later; until then the work is spread
 		owner = e.shards[h.SPIi%uint64(len(e.shards))]

@@ -3,26 +3,26 @@
 // stands between a network that anybody can write to and sessions that are calculators: they take a time and some
 // octets and return an Output.
 //
-//	 Conn.ReadIKE
-//	      │ one goroutine: demux.go
-//	      ▼
-//	 header ──► version ──► our SPI known? ──yes──────────────────────────────┐
-//	            version.go       │ no, and it is a first IKE_SA_INIT request   │
-//	                             ▼                                             │
-//	            rate of its source (rate.go) ─► sent again? ──yes──────────────┤
-//	                             │ no                                          │
-//	                             ▼                                             ▼
-//	            who may it be (peers.go) ─► half-open limits (table.go)   inbox of its shard (inbox.go)
-//	                             │                  │ many                     ▲
-//	                             │                  ▼                          │
-//	                             │            cookie (cookie.go) ──returned────┤
-//	                             └──────── new session ────────────────────────┘
-//	                                                                           │ one goroutine a shard: drive.go
-//	  Do, Shutdown ───────── orders ──────────────────────────────────────►    ▼
-//	  deadlines (handle.go) ──────────────────────────────────────► Session.Receive · Do · Expire
-//	                                                                           │ Output
-//	                                                                           ▼
-//	  apply:  data path ─► claim SPIs ─► Conn.WriteIKE ─► release ─► log, count, Observe (observe.go) ─► next deadline
+//	Conn.ReadIKE
+//	     │ one goroutine: demux.go
+//	     ▼
+//	header ──► version ──► our SPI known? ──yes──────────────────────────────┐
+//	           version.go       │ no, and it is a first IKE_SA_INIT request   │
+//	                            ▼                                             │
+//	           rate of its source (rate.go) ─► sent again? ──yes──────────────┤
+//	                            │ no                                          │
+//	                            ▼                                             ▼
+//	           who may it be (peers.go) ─► half-open limits (table.go)   inbox of its shard (inbox.go)
+//	                            │                  │ many                     ▲
+//	                            │                  ▼                          │
+//	                            │            cookie (cookie.go) ──returned────┤
+//	                            └──────── new session ────────────────────────┘
+//	                                                                          │ one goroutine a shard: drive.go
+//	 Do, Shutdown ───────── orders ──────────────────────────────────────►    ▼
+//	 deadlines (handle.go) ──────────────────────────────────────► Session.Receive · Do · Expire
+//	                                                                          │ Output
+//	                                                                          ▼
+//	 apply:  data path ─► claim SPIs ─► Conn.WriteIKE ─► release ─► log, count, Observe (observe.go) ─► next deadline
 //
 // # Who owns what
 //

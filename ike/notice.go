@@ -39,7 +39,8 @@ func (e *Engine) notice(now time.Time, k noticeKind, h wire.Header, on esp.Path)
 	e.answer(h, &wire.Notify{Kind: n.kind}, on)
 }
 
-// answer sends one notify in clear and reports whether it left. It is never longer than the request: whose address that carries is not known.
+// answer sends one notify in clear and reports whether it left. It is never longer than the request, for whose address
+// that carries is not known.
 func (e *Engine) answer(h wire.Header, n *wire.Notify, on esp.Path) bool {
 	out := wire.Message{
 		Header: wire.Header{SPIi: h.SPIi, SPIr: h.SPIr, Version: wire.V2, Exchange: h.Exchange, MessageID: h.MessageID,
