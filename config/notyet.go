@@ -25,6 +25,7 @@ var gatewayNotYet = []unbuilt[Gateway]{
 	}},
 	{"datapath.netstack.forwards", "forwarded ports", func(g *Gateway) bool { return len(g.Datapath.Netstack.Forwards) > 0 }},
 	{"datapath.netstack.exposes", "exposed ports", func(g *Gateway) bool { return len(g.Datapath.Netstack.Exposes) > 0 }},
+	{"datapath.tun.mss_clamp", "leaving TCP's segment size alone (mss_clamp: off)", func(g *Gateway) bool { return g.Datapath.TUN.MSSClamp == MSSOff }},
 	{"datapath.tun.queues", "several queues", func(g *Gateway) bool { return g.Datapath.TUN.Queues > 1 }},
 	{"datapath.workers", "several workers", func(g *Gateway) bool { return g.Datapath.Workers > 1 }},
 	{"datapath.offloads", "choosing single offloads", func(g *Gateway) bool { return g.Datapath.Offloads.Mode == OffloadsChosen }},
@@ -51,7 +52,6 @@ var domainNotYet = []unbuilt[Domain]{
 var connectionNotYet = []unbuilt[Connection]{
 	{"ike", "IKEv1 (ike: 1)", func(c *Connection) bool { return c.IKEVersion == 1 }},
 	{"verify_pfs", "verify_pfs: true", func(c *Connection) bool { return c.VerifyPFS }},
-	{"dpd.action", "leaving a dead tunnel down (action: clear or none)", func(c *Connection) bool { return c.DPD.Action != DPDRestart }},
 	{"keepalive.mode", "pings through the tunnel (mode: on or icmp)", func(c *Connection) bool { return c.Keepalive.Mode == KeepOn || c.Keepalive.Mode == KeepICMP }},
 	{"keepalive", "pings through the tunnel", func(c *Connection) bool {
 		asked, plain := c.Keepalive, plainConnection().Keepalive

@@ -44,32 +44,30 @@ func (s Store) Resolve(ctx context.Context, ref Ref) (Secret, error) {
 }
 
 // Check says whether Resolve would succeed, as far as that can be known without running a command or making a
-// generated secret.
-func (s Store) Check(ctx context.Context, ref Ref) error {
+// generated secret, and how many octets the secret has; 0 when that is not known.
+func (s Store) Check(ctx context.Context, ref Ref) (octets int, err error) {
 	switch ref.Kind {
 	case Exec:
 		if len(ref.Args) == 0 {
-			return fmt.Errorf("%v: no command", ref)
+			return 0, fmt.Errorf("%v: no command", ref)
 		}
 		if _, err := exec.LookPath(ref.Args[0]); err != nil {
-			return fmt.Errorf("%v: %w", ref, err)
+			return 0, fmt.Errorf("%v: %w", ref, err)
 		}
-		return nil
+		return 0, nil
 	case Generate:
 		path, err := s.path(ref.Name)
 		if err != nil {
-			return fmt.Errorf("%v: %w", ref, err)
+			return 0, fmt.Errorf("%v: %w", ref, err)
 		}
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			return nil
+			return 0, nil
 		}
 		ref.Kind = File
 	}
 	found, err := s.Resolve(ctx, ref)
-	if ref.Kind != Inline {
-		found.Wipe()
-	}
-	return err
+	defer found.Wipe()
+	return found.Len(), err
 }
 
 func (s Store) fetch(ctx context.Context, ref Ref) ([]byte, error) {

@@ -38,8 +38,8 @@ func resolve(t *testing.T, s Store, ref Ref) string {
 	if err != nil {
 		t.Fatalf("resolving %v: %v", ref, err)
 	}
-	if err := s.Check(t.Context(), ref); err != nil {
-		t.Errorf("checking %v, which resolves: %v", ref, err)
+	if n, err := s.Check(t.Context(), ref); err != nil || n != 0 && n != found.Len() {
+		t.Errorf("checking %v, which resolves: %d octets, %v", ref, n, err)
 	}
 	return string(found.Reveal())
 }
@@ -212,12 +212,12 @@ func TestCommandsAreBounded(t *testing.T) {
 		t.Error("a command outlived its context")
 	}
 	for _, ref := range []Ref{command("/nonexistent/twinbore-helper"), command()} {
-		if err := (Store{}).Check(t.Context(), ref); err == nil {
+		if _, err := (Store{}).Check(t.Context(), ref); err == nil {
 			t.Errorf("%v passed the check", ref.Args)
 		}
 	}
 	ran := filepath.Join(t.TempDir(), "ran")
-	if err := (Store{}).Check(t.Context(), command("touch", ran)); err != nil {
+	if _, err := (Store{}).Check(t.Context(), command("touch", ran)); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(ran); err == nil {
@@ -230,7 +230,7 @@ func TestGeneratedSecretIsMadeOnce(t *testing.T) {
 	dir, store := folder(t)
 	store.Dir = filepath.Join(dir, "new", "folder")
 	ref := Ref{Kind: Generate, Name: "office.1.psk"}
-	if err := store.Check(t.Context(), ref); err != nil {
+	if _, err := store.Check(t.Context(), ref); err != nil {
 		t.Errorf("checking before it is made: %v", err)
 	}
 	if _, err := os.Stat(store.Dir); err == nil {
