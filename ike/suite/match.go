@@ -8,6 +8,35 @@ import (
 	"twinbore/ike/wire"
 )
 
+// A candidate is a peer's proposal, sorted for the choice.
+type candidate struct {
+	*wire.Proposal
+	flaw   string                                  // why nobody could accept it, "" if one could
+	byType [wire.TransformESN + 1][]wire.Transform // its transforms, in their order; those of unknown types left out
+}
+
+func candidates(offer *wire.SA, proto wire.ProtocolID) []candidate {
+	if offer == nil {
+		return nil
+	}
+	cs := make([]candidate, len(offer.Proposals))
+	for i := range cs {
+		p := &offer.Proposals[i]
+		cs[i] = candidate{Proposal: p, flaw: flaw(p, proto, i+1)}
+		sorted := make([]wire.Transform, 0, len(p.Transforms))
+		for _, kind := range transformOrder {
+			from := len(sorted)
+			for _, t := range p.Transforms {
+				if t.Type == kind {
+					sorted = append(sorted, t)
+				}
+			}
+			cs[i].byType[kind] = sorted[from:len(sorted):len(sorted)]
+		}
+	}
+	return cs
+}
+
 // A choice is one row for each transform type; the zero Row where there is none.
 type choice [wire.TransformESN + 1]Row
 
@@ -16,25 +45,32 @@ type match struct {
 	choice     choice
 	transforms []wire.Transform     // of the peer's proposal, for the answer
 	missing    []wire.TransformType // of which nothing was acceptable
-	rank       []int                // the place of each chosen row in our order; among matches of one alternative the least is best
+
+	// rank orders the matches of one alternative, the least being best: for each type the place of the chosen row in our
+	// order, and before the group's place whether it is another than the preferred one.
+	rank [6]int
 }
 
-func (a alternative) match(o wire.Proposal, opts SelectOptions) match {
+func (a alternative) match(o *candidate, opts SelectOptions) match {
 	var m match
+	ranked := 0
+	rank := func(place int) { m.rank[ranked] = place; ranked++ }
 	for _, t := range transformOrder {
-		offered := ofType(o, t)
+		offered := o.byType[t]
 		if len(a[t]) == 0 {
 			m.none(t, offered, opts)
 			continue
 		}
 		place := firstOf(a[t], offered)
 		if t == wire.TransformKE {
-			spared := slices.IndexFunc(a[t], func(r Row) bool { return r.ID == opts.PreferGroup })
-			if spared >= 0 && slices.ContainsFunc(offered, a[t][spared].is) {
-				place = spared
-				m.rank = append(m.rank, 0)
+			preferred := slices.IndexFunc(a[t], func(r Row) bool { return r.ID == opts.PreferGroup })
+			if preferred >= 0 && slices.ContainsFunc(offered, a[t][preferred].is) {
+				place = preferred
+			}
+			if place == preferred {
+				rank(0)
 			} else {
-				m.rank = append(m.rank, 1)
+				rank(1)
 			}
 		}
 		if place < 0 {
@@ -44,7 +80,7 @@ func (a alternative) match(o wire.Proposal, opts SelectOptions) match {
 		row := a[t][place]
 		m.choice[t] = row
 		m.transforms = append(m.transforms, offered[slices.IndexFunc(offered, row.is)])
-		m.rank = append(m.rank, place)
+		rank(place)
 	}
 	return m
 }
@@ -72,18 +108,8 @@ func firstOf(ours []Row, offered []wire.Transform) int {
 	return slices.IndexFunc(ours, func(r Row) bool { return slices.ContainsFunc(offered, r.is) })
 }
 
-func ofType(o wire.Proposal, t wire.TransformType) []wire.Transform {
-	var ts []wire.Transform
-	for _, tr := range o.Transforms {
-		if tr.Type == t {
-			ts = append(ts, tr)
-		}
-	}
-	return ts
-}
-
 // flaw says what makes a peer's proposal unacceptable whatever our policy, "" if nothing does. place counts from 1.
-func flaw(o wire.Proposal, proto wire.ProtocolID, place int) string {
+func flaw(o *wire.Proposal, proto wire.ProtocolID, place int) string {
 	switch {
 	case o.Protocol != proto:
 		return fmt.Sprintf("it is for %s, not for %s", o.Protocol, proto)

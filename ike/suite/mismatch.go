@@ -13,7 +13,7 @@ import (
 type Mismatch struct {
 	Protocol wire.ProtocolID
 	Ours     []string     // our proposals as written in configuration
-	Theirs   []string     // theirs in the same words, at most 8
+	Theirs   []string     // theirs in the same words; past 8, how many more there are
 	Flaw     string       // why their nearest proposal would be unacceptable to anyone, "" if it would not
 	Nearest  []Difference // what differs between the nearest two
 	usable   string       // the nearest of theirs as a proposal for our configuration, "" if we cannot do it
@@ -22,8 +22,8 @@ type Mismatch struct {
 // A Difference is a kind of algorithm in which two proposals have nothing in common.
 type Difference struct {
 	Kind   Kind
-	Theirs []string // "none" where they have none
-	Ours   []string // "none" where we want none
+	Theirs []string // empty: they have none
+	Ours   []string // empty: we want none
 }
 
 func (d Difference) String() string {
@@ -36,10 +36,13 @@ const (
 	toldTransforms = 8
 )
 
-func newMismatch(ps []Proposal, theirs []wire.Proposal, flaws []string, proto wire.ProtocolID, withGroups bool) *Mismatch {
+func newMismatch(ps []Proposal, theirs []candidate, proto wire.ProtocolID, opts SelectOptions) *Mismatch {
 	m := &Mismatch{Protocol: proto}
-	for _, o := range theirs[:min(len(theirs), toldProposals)] {
-		m.Theirs = append(m.Theirs, offerText(o))
+	for i := range min(len(theirs), toldProposals) {
+		m.Theirs = append(m.Theirs, theirs[i].text())
+	}
+	if more := len(theirs) - toldProposals; more > 0 {
+		m.Theirs = append(m.Theirs, fmt.Sprintf("%d more", more))
 	}
 	least := -1
 	for _, p := range ps {
@@ -47,16 +50,17 @@ func newMismatch(ps []Proposal, theirs []wire.Proposal, flaws []string, proto wi
 			continue
 		}
 		m.Ours = append(m.Ours, p.String())
-		for _, a := range p.alternatives(withGroups) {
-			for i, o := range theirs {
-				missing := a.match(o, SelectOptions{WithGroups: withGroups}).missing
+		for _, a := range p.alternatives(opts.WithGroups) {
+			for i := range theirs {
+				o := &theirs[i]
+				missing := a.match(o, opts).missing
 				distance := len(missing)
-				if flaws[i] != "" {
+				if o.flaw != "" {
 					distance += len(transformOrder) // a proposal that nobody can accept is the last to compare with
 				}
 				if least < 0 || distance < least {
 					least = distance
-					m.Flaw, m.Nearest, m.usable = flaws[i], a.differences(o, missing), usable(a, o, flaws[i])
+					m.Flaw, m.Nearest, m.usable = o.flaw, a.differences(o, missing), a.usable(o)
 				}
 			}
 		}
@@ -64,15 +68,19 @@ func newMismatch(ps []Proposal, theirs []wire.Proposal, flaws []string, proto wi
 	return m
 }
 
-// differences writes out the types in which a and o do not meet.
-func (a alternative) differences(o wire.Proposal, missing []wire.TransformType) []Difference {
+// differences writes out the types in which a and o do not meet. That an AEAD needs no integrity transform goes without
+// saying where the cipher differs anyway.
+func (a alternative) differences(o *candidate, missing []wire.TransformType) []Difference {
 	var ds []Difference
 	for _, t := range missing {
+		if t == wire.TransformINTEG && len(a[t]) == 0 && slices.Contains(missing, wire.TransformENCR) {
+			continue
+		}
 		d := Difference{Kind: kindOf(t)}
 		for _, r := range a[t] {
 			d.Ours = append(d.Ours, longName(r))
 		}
-		for _, tr := range ofType(o, t) {
+		for _, tr := range o.byType[t] {
 			d.Theirs = append(d.Theirs, longTransformName(tr))
 		}
 		ds = append(ds, d)
@@ -106,13 +114,20 @@ func (m *Mismatch) Hint() string {
 		return fmt.Sprintf("write a proposal under %s here", word)
 	}
 	if len(m.Nearest) == 0 {
-		return fmt.Sprintf("set %s at the peer", m.Ours[0])
+		return fmt.Sprintf("at the peer, configure %s", m.Ours[0])
 	}
 	var wants []string
 	for _, d := range m.Nearest {
-		wants = append(wants, fmt.Sprintf("%s %s", d.Kind, oneOf(d.Ours, "or")))
+		switch {
+		case len(d.Ours) > 0:
+			wants = append(wants, fmt.Sprintf("%s %s", d.Kind, oneOf(d.Ours, "or")))
+		case d.Kind == KindGroup:
+			wants = append(wants, "no PFS")
+		default:
+			wants = append(wants, "no "+d.Kind.String())
+		}
 	}
-	hint := "at the peer, set " + strings.Join(wants, " and ")
+	hint := "at the peer, configure " + strings.Join(wants, ", ")
 	if m.usable == "" {
 		return hint
 	}
@@ -125,14 +140,14 @@ func (m *Mismatch) Hint() string {
 
 // usable is the peer's proposal as one that our configuration could hold, choosing what we accept anyway where the
 // peer leaves a choice.
-func usable(a alternative, o wire.Proposal, flaw string) string {
-	if flaw != "" {
+func (a alternative) usable(o *candidate) string {
+	if o.flaw != "" {
 		return ""
 	}
 	var words []string
 	for _, t := range transformOrder {
-		offered := ofType(o, t)
-		if slices.ContainsFunc(offered, isNone) || len(offered) == 0 {
+		offered := o.byType[t]
+		if slices.ContainsFunc(offered, isNone) || len(offered) == 0 || isBothESN(offered) {
 			continue
 		}
 		if i := firstOf(a[t], offered); i >= 0 {
@@ -153,19 +168,34 @@ func usable(a alternative, o wire.Proposal, flaw string) string {
 	return p.String()
 }
 
-// offerText writes a peer's proposal in the words of our configuration.
-func offerText(o wire.Proposal) string {
+// text writes a peer's proposal in the words of our configuration.
+func (o *candidate) text() string {
 	if len(o.Transforms) == 0 {
 		return "a proposal without transforms"
 	}
+	told := slices.Clone(o.Transforms)
+	if slices.EqualFunc(o.byType[wire.TransformPRF], o.byType[wire.TransformINTEG], isPRFOf) {
+		told = slices.DeleteFunc(told, func(t wire.Transform) bool { return t.Type == wire.TransformPRF })
+	}
+	if isBothESN(o.byType[wire.TransformESN]) {
+		told = slices.DeleteFunc(told, func(t wire.Transform) bool { return t.Type == wire.TransformESN })
+	}
 	var words []string
-	for _, t := range o.Transforms[:min(len(o.Transforms), toldTransforms)] {
+	for _, t := range told[:min(len(told), toldTransforms)] {
 		words = append(words, transformName(t))
 	}
-	if more := len(o.Transforms) - toldTransforms; more > 0 {
+	if more := len(told) - toldTransforms; more > 0 {
 		words = append(words, fmt.Sprintf("%d more", more))
 	}
 	return strings.Join(words, "-")
+}
+
+// isPRFOf tells whether a PRF goes without saying where an integrity transform has been named.
+func isPRFOf(prf, integ wire.Transform) bool { return transformName(prf) == "prf"+transformName(integ) }
+
+// isBothESN recognizes what a proposal offers that says nothing about sequence numbers.
+func isBothESN(offered []wire.Transform) bool {
+	return slices.EqualFunc(offered, esnRows(bothESN), func(t wire.Transform, r Row) bool { return r.is(t) })
 }
 
 // kindOf is the kind that a transform type is called by in a text.

@@ -46,6 +46,7 @@ func parse(text string, proto wire.ProtocolID) (Proposal, error) {
 type reader struct {
 	p        Proposal
 	problems []string
+	listed   bool              // the algorithms have been listed once
 	meant    [KindESN + 1]bool // kinds of words that were wrong: that they are missing is no second problem
 }
 
@@ -112,6 +113,11 @@ func (r *reader) unknown(w string) {
 		r.problem("unknown word %q, did you mean %q?", w, row.Name)
 		return
 	}
+	if r.listed {
+		r.problem("unknown word %q", w)
+		return
+	}
+	r.listed = true
 	r.problem("unknown word %q; there are %s", w, r.allKinds())
 }
 

@@ -27,39 +27,32 @@ type Selection struct {
 // A proposal with an unknown transform type is passed over, and so is a transform that is unknown or has an
 // unknown attribute; the rest is judged as usual (RFC 7296 §3.3.6). If nothing fits the error is a *Mismatch.
 func Select(ps []Proposal, offer *wire.SA, proto wire.ProtocolID, opts SelectOptions) (Selection, error) {
-	var proposals []wire.Proposal
-	if offer != nil {
-		proposals = offer.Proposals
-	}
 	opts.WithGroups = opts.WithGroups || proto == wire.ProtoIKE
-	flaws := make([]string, len(proposals))
-	for i, o := range proposals {
-		flaws[i] = flaw(o, proto, i+1)
-	}
+	theirs := candidates(offer, proto)
 	for _, p := range ps {
 		if p.Protocol != proto {
 			continue
 		}
 		for _, a := range p.alternatives(opts.WithGroups) {
-			if s, ok := a.best(proposals, flaws, proto, opts); ok {
+			if s, ok := a.best(theirs, proto, opts); ok {
 				return s, nil
 			}
 		}
 	}
-	return Selection{}, newMismatch(ps, proposals, flaws, proto, opts.WithGroups)
+	return Selection{}, newMismatch(ps, theirs, proto, opts)
 }
 
 // best takes, among the proposals that fit a, the one with what we prefer.
-func (a alternative) best(proposals []wire.Proposal, flaws []string, proto wire.ProtocolID, opts SelectOptions) (Selection, bool) {
+func (a alternative) best(theirs []candidate, proto wire.ProtocolID, opts SelectOptions) (Selection, bool) {
 	var found match
-	var from *wire.Proposal
-	for i := range proposals {
-		if flaws[i] != "" {
+	var from *candidate
+	for i := range theirs {
+		if theirs[i].flaw != "" {
 			continue
 		}
-		m := a.match(proposals[i], opts)
-		if len(m.missing) == 0 && (from == nil || slices.Compare(m.rank, found.rank) < 0) {
-			found, from = m, &proposals[i]
+		m := a.match(&theirs[i], opts)
+		if len(m.missing) == 0 && (from == nil || slices.Compare(m.rank[:], found.rank[:]) < 0) {
+			found, from = m, &theirs[i]
 		}
 	}
 	if from == nil {
