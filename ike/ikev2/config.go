@@ -38,6 +38,7 @@ type Config struct {
 	Retransmit        session.Backoff // zero: session.DefaultBackoff
 	NATTPort          uint16          // our port for the move of RFC 7296 §2.23; 0 means 4500
 	PeerNATTPort      uint16          // the peer's; 0 means 4500
+	FragmentSize      int             // longest IP packet of an IKE message where the peer takes fragments (RFC 7383); 0 means 1280
 	InitialContact    bool            // no other SA with this peer is known to us (RFC 7296 §2.4)
 
 	// Rand is where SPIs, nonces, keys, IVs and jitter come from; nil means crypto/rand.

@@ -9,7 +9,8 @@
 // A message goes through an SA in this order, and changes nothing before it is authentic:
 //
 //	window.go   message ID: the next request, the last one again (send the kept answer), or drop
-//	message.go  open the Encrypted payload
+//	seal.go     open the Encrypted payload
+//	fragment.go collect opened fragments until the message is whole
 //	ike/wire    parse the payloads, whole or not at all
 //	rules.go    is this message allowed in this state, are its payloads right? -> one row
 //	the row     init.go, auth.go, create.go, rekey.go, info.go
@@ -34,7 +35,7 @@
 //
 // When both ends rekey the same SA at once, the nonces decide which successor stays; collide.go has the rule.
 //
-// Not done: fragmentation (RFC 7383), certificates, IKE_INTERMEDIATE and post-quantum exchanges, MOBIKE, childless
+// Not done: certificates, IKE_INTERMEDIATE and post-quantum exchanges, MOBIKE, childless
 // initiation, EAP. A peer that needs one of these is refused by name.
 //
 // Start reading at rules.go, then one exchange, then a transcript in testdata.

@@ -64,9 +64,10 @@ func (s *SA) sendInit(now time.Time, group *suite.Group) {
 		&wire.KE{Group: group.ID, Data: h.pair.Public()},
 		&wire.Nonce{Data: h.ni})
 	list = append(list, s.natNotifies(s.spiI, 0, s.path)...)
+	list = append(list, supportsFragments())
 	m := &wire.Message{Header: s.header(wire.IKESAInit, 0, false), Payloads: list}
 	h.request = m.Marshal()
-	s.open = &request{op: opInit, exchange: wire.IKESAInit, started: now, backoff: s.p.backoff(), bytes: h.request}
+	s.open = &request{op: opInit, exchange: wire.IKESAInit, started: now, backoff: s.p.backoff(), bytes: [][]byte{h.request}}
 	s.nextOut = 1
 	s.p.emit(session.Event{Kind: session.Message, Time: now, Sent: true, Exchange: wire.IKESAInit.String(),
 		Payloads: wire.Describe(list), Story: "ask for an IKE SA", IKE: s.info()})
@@ -102,6 +103,9 @@ func (s *SA) answerInit(now time.Time, m *message) error {
 	if s.nat.supported {
 		list = append(list, s.natNotifies(s.spiI, s.spiR, esp.Path{Local: m.path.Local, Remote: m.path.Remote})...)
 	}
+	if s.fragments = m.notify(wire.NotifyIKEv2FragmentationSupported) != nil; s.fragments {
+		list = append(list, supportsFragments())
+	}
 	h.response = s.answerClear(now, m, list)
 	return nil
 }
@@ -128,10 +132,10 @@ func (s *SA) answerClear(now time.Time, m *message, list []wire.Payload) []byte 
 		header.SPIr = 0
 	}
 	answer := (&wire.Message{Header: header, Payloads: list}).Marshal()
-	s.keepAnswer(m, answer)
+	s.keepAnswer(m, [][]byte{answer})
 	s.p.emit(session.Event{Kind: session.Message, Time: now, Sent: true, Exchange: m.Exchange.String(),
 		Payloads: wire.Describe(list), IKE: s.info()})
-	s.p.send(answer, m.path)
+	s.p.send(m.path, answer)
 	return answer
 }
 
@@ -205,6 +209,7 @@ func (s *SA) initAnswered(now time.Time, m *message) error {
 	}
 	h.nr, h.peerKE, h.response = m.nonce.Data, m.ke.Data, append([]byte(nil), m.raw...)
 	s.spiR, s.suite, s.nat = m.SPIr, selection.Suite, detectNAT(m)
+	s.fragments = m.notify(wire.NotifyIKEv2FragmentationSupported) != nil
 	if err := s.completeKeys(); err != nil {
 		s.spiR, s.suite = 0, suite.Suite{}
 		return s.ignore(now, m, err.Error())

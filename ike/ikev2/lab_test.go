@@ -378,9 +378,17 @@ func (l *lab) logSend(g *gateway, d session.Datagram, events []session.Event) {
 	}
 	l.recordIV(g, h, d.Bytes)
 	payloads, story := "(again)", ""
+	if env, err := wire.FindEnvelope(d.Bytes, h); err == nil && env.Kind == wire.TypeSKF {
+		payloads = fmt.Sprintf("fragment %d of %d", env.Fragment, env.Total)
+	}
 	for _, e := range events {
 		if e.Kind == session.Message && e.Sent && e.MessageID == h.MessageID && e.Exchange == h.Exchange.String() && e.IKE.SPIi == h.SPIi {
-			payloads, story = e.Payloads, e.Story
+			story = e.Story
+			if payloads == "(again)" {
+				payloads = e.Payloads
+			} else {
+				payloads += ": " + e.Payloads
+			}
 		}
 	}
 	direction := g.name + " → " + l.other(g).name

@@ -1,12 +1,7 @@
 package ikev2
 
 import (
-	"errors"
-	"fmt"
-	"time"
-
 	"twinbore/esp"
-	"twinbore/ike/session"
 	"twinbore/ike/wire"
 )
 
@@ -113,73 +108,4 @@ func (m *message) refusal() *peerError {
 		}
 	}
 	return nil
-}
-
-// header begins a message of this SA.
-func (s *SA) header(exchange wire.ExchangeType, id uint32, response bool) wire.Header {
-	h := wire.Header{SPIi: s.spiI, SPIr: s.spiR, Version: wire.V2, Exchange: exchange, MessageID: id}
-	if s.initiator {
-		h.Flags |= wire.FlagInitiator
-	}
-	if response {
-		h.Flags |= wire.FlagResponse
-	}
-	return h
-}
-
-// seal makes one message with everything inside the Encrypted payload (RFC 7296 §3.14).
-func (s *SA) seal(now time.Time, h wire.Header, payloads []wire.Payload, story string) []byte {
-	alg, out := s.keys.alg, s.keys.fromR
-	if s.initiator {
-		out = s.keys.fromI
-	}
-	plain := wire.PadSK(wire.AppendPayloads(nil, payloads), alg.Block)
-	msg, aadLen := wire.BeginSK(h, wire.FirstType(payloads), alg.IVLen, len(plain)+alg.TagLen)
-	msg = append(msg, s.nextIV()...)
-	msg = out.Seal(msg, msg[aadLen:], plain, msg[:aadLen], nil)
-	clear(plain)
-	s.p.emit(session.Event{Kind: session.Message, Time: now, Sent: true, Exchange: h.Exchange.String(),
-		MessageID: h.MessageID, Payloads: wire.Describe(payloads), Story: story, IKE: s.info()})
-	return msg
-}
-
-// nextIV is a counter for an AEAD, which wants it never to repeat, and random for CBC, which wants it
-// unpredictable (RFC 7296 §3.14, CVE-2022-46397).
-func (s *SA) nextIV() []byte {
-	iv := make([]byte, s.keys.alg.IVLen)
-	if !s.keys.alg.AEAD {
-		s.p.random(iv)
-		return iv
-	}
-	s.keys.sealed++
-	for i, n := len(iv)-1, s.keys.sealed; i >= 0; i, n = i-1, n>>8 {
-		iv[i] = byte(n)
-	}
-	return iv
-}
-
-var errNotAuthentic = errors.New("not authentic")
-
-// open checks and opens a protected message. Nothing of it is looked at before its tag is good.
-func (s *SA) openSealed(h wire.Header, raw []byte) (first wire.PayloadType, plain []byte, err error) {
-	env, err := wire.FindEnvelope(raw, h)
-	if err != nil {
-		return 0, nil, err
-	}
-	if env.Kind != wire.TypeSK {
-		return 0, nil, errors.New("a fragment, though fragmentation was not negotiated")
-	}
-	alg, in := s.keys.alg, s.keys.fromI
-	if s.initiator {
-		in = s.keys.fromR
-	}
-	if len(env.Body) < alg.IVLen+alg.TagLen {
-		return 0, nil, fmt.Errorf("encrypted payload of %d octets is too short", len(env.Body))
-	}
-	iv, sealed := env.Body[:alg.IVLen], env.Body[alg.IVLen:]
-	if plain, err = in.Open(nil, iv, sealed, raw[:env.AADLen], nil); err != nil {
-		return 0, nil, errNotAuthentic
-	}
-	plain, err = wire.UnpadSK(plain)
-	return env.Inner, plain, err
 }

@@ -210,8 +210,10 @@ func (p *peer) remove(s *SA) {
 	p.out.Release = append(p.out.Release, s.localSPI())
 }
 
-func (p *peer) send(b []byte, path esp.Path) {
-	p.out.Send = append(p.out.Send, session.Datagram{Bytes: b, Path: path})
+func (p *peer) send(path esp.Path, datagrams ...[]byte) {
+	for _, b := range datagrams {
+		p.out.Send = append(p.out.Send, session.Datagram{Bytes: b, Path: path})
+	}
 }
 
 func (p *peer) childOp(c session.ChildOp) { p.out.Child = append(p.out.Child, c) }

@@ -134,6 +134,7 @@ func (s *SA) begin(now time.Time, n *SA, shared []byte, x nonces) error {
 		return err
 	}
 	n.state, n.reported = established, true
+	n.fragments = s.fragments
 	n.keys, n.path, n.nat, n.upSince, n.heardAt = keys, s.path, s.nat, now, now
 	n.localID, n.remoteID = s.localID, s.remoteID
 	s.p.add(n)

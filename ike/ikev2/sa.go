@@ -22,8 +22,10 @@ type SA struct {
 	keys       *keys
 	window
 
-	handshake *handshake // until the peer is authenticated
-	nat       natStatus
+	handshake  *handshake // until the peer is authenticated
+	nat        natStatus
+	fragments  bool           // both ends take fragments (RFC 7383 §2.3)
+	collecting [2]*collection // of a request, of an answer
 
 	upSince  time.Time // peer authenticated; zero before
 	heardAt  time.Time // last authentic IKE message
@@ -97,10 +99,10 @@ func (s *SA) fresh(now time.Time, m *message) bool {
 	switch {
 	case m.MessageID == s.nextIn:
 		return true
-	case s.answered && m.MessageID == s.nextIn-1 && sha256.Sum256(m.raw) == s.asked:
+	case s.answered && m.MessageID == s.nextIn-1 && sha256.Sum256(m.raw) == s.asked: // of fragments only the first does it
 		s.p.emit(session.Event{Kind: session.Message, Time: now, Exchange: m.Exchange.String(), MessageID: m.MessageID,
 			Story: "a repeated request; send the kept answer", IKE: s.info()})
-		s.p.send(s.answer, m.path)
+		s.p.send(m.path, s.answer...)
 	default:
 		s.p.dropped(now, m, "its message ID is outside the window")
 	}
@@ -115,10 +117,15 @@ func (s *SA) unseal(now time.Time, m *message) ([]wire.Payload, error) {
 		s.end(now, session.AuthFailed, err.Error())
 		return nil, errNotAuthentic
 	}
-	first, plain, err := s.openSealed(m.Header, m.raw)
+	first, plain, err := s.openMessage(m)
 	if err != nil {
+		if errors.Is(err, errIncomplete) {
+			s.heardAt = now
+			s.p.heard(now, s, m, "keep a fragment")
+			return nil, errNotAuthentic
+		}
 		s.p.dropped(now, m, err.Error())
-		if s.state == halfOpen {
+		if s.state == halfOpen && errors.Is(err, errNotAuthentic) {
 			if s.handshake.bad++; s.handshake.bad >= maxBad {
 				s.end(now, session.AuthFailed, "too many messages that do not open; the peer may be using another key exchange")
 			}
@@ -128,6 +135,21 @@ func (s *SA) unseal(now time.Time, m *message) ([]wire.Payload, error) {
 	s.heardAt = now
 	defer clear(plain)
 	return wire.ParsePayloads(first, plain)
+}
+
+// openMessage opens m, or the fragment that it is.
+func (s *SA) openMessage(m *message) (first wire.PayloadType, plain []byte, err error) {
+	env, err := wire.FindEnvelope(m.raw, m.Header)
+	if err != nil {
+		return 0, nil, err
+	}
+	if env.Kind == wire.TypeSKF && !s.fragments {
+		return 0, nil, errors.New("a fragment, though fragmentation was not negotiated")
+	}
+	if plain, err = s.openEnvelope(m.raw, env); err != nil || env.Kind == wire.TypeSK {
+		return env.Inner, plain, err
+	}
+	return s.collect(m, env, plain)
 }
 
 // handle acts on a message that is authentic, or came in clear where that is allowed.

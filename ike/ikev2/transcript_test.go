@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +157,10 @@ func (l *lab) set(g *gateway, setting string) error {
 		g.cfg.Encap = map[string]Encap{"auto": EncapAuto, "always": EncapAlways, "never": EncapNever}[value]
 	case "narrow":
 		g.cfg.RefuseNarrower = value == "refuse"
+	case "fragment-size":
+		size, err := strconv.Atoi(value)
+		g.cfg.FragmentSize = size
+		return err
 	case "dpd":
 		d, err := time.ParseDuration(value)
 		g.cfg.DPD.Interval = d

@@ -31,7 +31,7 @@ type window struct {
 
 	nextIn   uint32            // Message ID of the peer's next request
 	asked    [sha256.Size]byte // the request that answer is for, so that only an identical one gets it again
-	answer   []byte            // kept until the peer's next request
+	answer   [][]byte          // its datagrams, kept until the peer's next request
 	answered bool
 }
 
@@ -40,7 +40,7 @@ type request struct {
 	op       op
 	id       uint32
 	exchange wire.ExchangeType
-	bytes    []byte
+	bytes    [][]byte // its datagrams
 	backoff  session.Backoff
 	sent     int       // how many times
 	started  time.Time // first sent
@@ -58,7 +58,7 @@ func (s *SA) send(now time.Time) {
 	r.sentAt = now
 	wait, _ := r.backoff.Wait(r.sent)
 	r.resendAt = now.Add(wait)
-	s.p.send(r.bytes, s.path)
+	s.p.send(s.path, r.bytes...)
 }
 
 // ask seals payloads as our next request. Only one may be open.
@@ -76,11 +76,11 @@ func (s *SA) ask(now time.Time, exchange wire.ExchangeType, payloads []wire.Payl
 // reply seals payloads as the answer to the peer's request m and keeps it.
 func (s *SA) reply(now time.Time, m *message, payloads []wire.Payload) {
 	s.keepAnswer(m, s.seal(now, s.header(m.Exchange, m.MessageID, true), payloads, ""))
-	s.p.send(s.answer, m.path)
+	s.p.send(m.path, s.answer...)
 }
 
 // keepAnswer moves the window past request m. A peer that repeats m gets the same octets (RFC 7296 §2.1).
-func (s *SA) keepAnswer(m *message, answer []byte) {
+func (s *SA) keepAnswer(m *message, answer [][]byte) {
 	s.asked, s.answer, s.answered = sha256.Sum256(m.raw), answer, true
 	s.nextIn = m.MessageID + 1
 }
