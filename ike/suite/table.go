@@ -156,6 +156,6 @@ func (r Row) transform() wire.Transform {
 	return wire.Transform{Type: r.Kind.Transform(), ID: r.ID, KeyBits: r.KeyBits}
 }
 
-// is tells whether t names this row and may be chosen: Bad marks an attribute that is unknown or stands twice
-// (RFC 7296 §3.3.6).
-func (r Row) is(t wire.Transform) bool { return !t.Bad && t == r.transform() }
+// is tells whether t names this row and may be chosen. A Bad transform is never equal: it has an attribute that is
+// unknown or stands twice (RFC 7296 §3.3.6).
+func (r Row) is(t wire.Transform) bool { return t == r.transform() }
