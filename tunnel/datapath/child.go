@@ -172,23 +172,24 @@ func (g *Gateway) Remove(id esp.ChildID) {
 }
 
 // Move changes the outer path of a Child SA: IKE has verified that the peer is there now. Packets on the old path are
-// still taken, for the path of an inbound packet is not looked at. The data path itself never moves a child.
-func (g *Gateway) Move(id esp.ChildID, path esp.Path) error {
+// still taken, for the path of an inbound packet is not looked at. The data path itself never moves a child. An unknown id
+// changes nothing, nor does a path that no socket can send on.
+func (g *Gateway) Move(id esp.ChildID, path esp.Path) {
 	way, err := g.laneFor(path)
 	if err != nil {
-		return fmt.Errorf("child %v: %w", id, err)
+		g.cfg.Log.Warn("child cannot move to a new path", "child", id, "err", err)
+		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c := g.sad.lookup(uint32(id))
 	if c == nil {
-		return fmt.Errorf("child %v is not installed", id)
+		return
 	}
 	g.dropOuter(c.lane.Load().path)
 	g.addOuter(path)
 	c.lane.Store(way)
 	c.resize(c.tunnel.conn.rules.Load())
-	return nil
 }
 
 // LastInbound returns when the Child SA last received an authentic packet, to the batch; the zero time if never. Traffic

@@ -104,8 +104,9 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.guarded = append(g.guarded, cfg.Guarded...)
 	for _, s := range cfg.Sockets {
-		g.sockets = append(g.sockets, &socket{Socket: s, natt: s.Port() == cfg.NATTPort})
-		g.guarded = append(g.guarded, s.Port())
+		port := s.Port()
+		g.sockets = append(g.sockets, &socket{Socket: s, port: port, natt: port == cfg.NATTPort})
+		g.guarded = append(g.guarded, port)
 	}
 	g.policy.Store(&policy{table: new(fib.Table)})
 	g.own.Store(&fib.Hosts{})
@@ -116,16 +117,17 @@ func New(cfg Config) (*Gateway, error) {
 // A socket is a Socket and what the Gateway remembers of it.
 type socket struct {
 	Socket
-	natt bool // the port for NAT traversal
+	port uint16
+	natt bool // port is the one for NAT traversal
 }
 
 // socketFor returns the socket that sends on a path, or nil.
 func (g *Gateway) socketFor(path esp.Path) *socket {
-	local, remote := path.Local.Addr().Unmap(), path.Remote.Addr().Unmap()
+	local, remote := path.Local.Addr().Unmap().WithZone(""), path.Remote.Addr().Unmap()
 	for _, s := range g.sockets {
-		bound := s.Addr.Unmap()
+		bound := s.Addr.Unmap().WithZone("")
 		any := bound.IsUnspecified() || !local.IsValid() || local.IsUnspecified()
-		if s.Port() == path.Local.Port() && bound.Is4() == remote.Is4() && (any || bound == local) {
+		if s.port == path.Local.Port() && bound.Is4() == remote.Is4() && (any || bound == local) {
 			return s
 		}
 	}
@@ -139,7 +141,7 @@ func (g *Gateway) isOuterPort(source, destination uint16) bool {
 			return true
 		}
 		for _, s := range g.sockets {
-			if s.Port() == port {
+			if s.port == port {
 				return true
 			}
 		}

@@ -2,7 +2,6 @@ package datapath
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"sync"
 
@@ -63,16 +62,17 @@ func (x *inbox) poke() {
 	}
 }
 
-// take copies the oldest message to b. ok is false when there is none.
-func (x *inbox) take(b []byte) (n int, on esp.Path, ok bool, err error) {
+// take copies the oldest message to b, as far as it fits, and returns its length; 0 when there is none. It reports
+// whether the inbox is open.
+func (x *inbox) take(b []byte) (n int, on esp.Path, open bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed {
 		x.poke() // for the next reader
-		return 0, esp.Path{}, false, net.ErrClosed
+		return 0, esp.Path{}, false
 	}
 	if x.n == 0 {
-		return 0, esp.Path{}, false, nil
+		return 0, esp.Path{}, true
 	}
 	slot := &x.slots[x.head]
 	x.head = (x.head + 1) % len(x.slots)
@@ -81,22 +81,26 @@ func (x *inbox) take(b []byte) (n int, on esp.Path, ok bool, err error) {
 	if x.n > 0 {
 		x.poke()
 	}
-	if len(slot.b) > len(b) {
-		return 0, esp.Path{}, false, io.ErrShortBuffer
-	}
-	return copy(b, slot.b), slot.on, true, nil
+	copy(b, slot.b)
+	return len(slot.b), slot.on, true
 }
 
 // ReadIKE waits for an IKE message and copies it to b without the non-ESP marker. on is where it came from and the local
-// address it came to. b should have 65,535 octets; a message that does not fit is lost, with io.ErrShortBuffer. The
-// error is net.ErrClosed when Run has ended.
+// address it came to. b should have 65,535 octets; a message that does not fit is dropped. The error is net.ErrClosed when
+// Run has ended.
 func (g *Gateway) ReadIKE(b []byte) (n int, on esp.Path, err error) {
 	for {
-		n, on, ok, err := g.inbox.take(b)
-		if ok || err != nil {
-			return n, on, err
+		n, on, open := g.inbox.take(b)
+		switch {
+		case !open:
+			return 0, esp.Path{}, net.ErrClosed
+		case n > len(b):
+			g.drops.add(malformed)
+		case n > 0:
+			return n, on, nil
+		default:
+			<-g.inbox.wake
 		}
-		<-g.inbox.wake
 	}
 }
 

@@ -1,0 +1,195 @@
+package datapath
+
+import (
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"twinbore/esp"
+	"twinbore/esp/protect"
+	"twinbore/tunnel/transport"
+)
+
+// A sink is a device and a socket that swallow what they are given, or hand datagrams on to a receiver.
+type sink struct {
+	packets, datagrams int
+	next               *receiver
+}
+
+func (*sink) Read([][]byte, []int, int) (int, error) { return 0, os.ErrClosed }
+func (s *sink) Write(bufs [][]byte, _ int) (int, error) {
+	s.packets += len(bufs)
+	return len(bufs), nil
+}
+func (*sink) MTU() int     { return 1500 }
+func (*sink) Name() string { return "sink" }
+func (*sink) Close() error { return nil }
+
+type sinkSocket struct{ *sink }
+
+func (sinkSocket) Read([]transport.Message) (int, error) { return 0, os.ErrClosed }
+func (s sinkSocket) Write(ms []transport.Message) (int, error) {
+	s.datagrams += len(ms)
+	if s.next != nil {
+		s.next.begin(time.Now().UnixNano())
+		for i := range ms {
+			s.next.datagram(&ms[i])
+		}
+		s.next.end()
+	}
+	return len(ms), nil
+}
+func (sinkSocket) Port() uint16           { return 4500 }
+func (sinkSocket) Drops() transport.Drops { return transport.Drops{} }
+
+// A bench is one gateway without goroutines: a test pushes batches through it.
+type bench struct {
+	*sink
+	g    *Gateway
+	id   esp.ChildID
+	send *sender
+	recv *receiver
+	far  *esp.Outbound // seals what g opens
+}
+
+func newBench(t testing.TB, alg *protect.Algorithm) *bench {
+	t.Helper()
+	b := &bench{sink: new(sink)}
+	sock := Socket{Socket: sinkSocket{b.sink}, Addr: netip.IPv4Unspecified()}
+	g, err := New(Config{Device: b.sink, Sockets: []Socket{sock}, NATTPort: 4500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.SetConnections(parisConnections()); err != nil {
+		t.Fatal(err)
+	}
+	g.SetOwn([]netip.Addr{addr(gatewayItself)})
+	spi := g.AllocSPI()
+	in := esp.Params{SPI: spi, Algorithm: alg, Key: key(alg, 1), Window: 1024}
+	out := esp.Params{SPI: 4711, Algorithm: alg, Key: key(alg, 2)}
+	ch := esp.Child{ID: esp.ChildID(spi), Peer: "hq/1", In: in, Out: out, Local: anySelectors, Remote: anySelectors, Encap: true,
+		Path: esp.Path{Local: port("192.0.2.1:4500"), Remote: port("198.51.100.1:4500")}}
+	if err := g.Install(ch); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Activate(ch.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Choose("hq", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if b.far, err = esp.NewOutbound(in, esp.Limits{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.g, b.id, b.send, b.recv = g, ch.ID, newSender(g), newReceiver(g, g.sockets[0])
+	return b
+}
+
+// out takes one batch of copies of pkt from the device to the socket.
+func (b *bench) out(slots [][]byte, pkt []byte) {
+	b.send.begin(time.Now().UnixNano())
+	for _, slot := range slots {
+		b.send.packet(slot, copy(slot[headroom:], pkt))
+	}
+	b.send.end()
+}
+
+// in seals one batch of copies of pkt as the far end and takes it from the socket to the device.
+func (b *bench) in(messages []transport.Message, pkt []byte) error {
+	for i := range messages {
+		m := &messages[i]
+		sealed, err := b.far.Seal(m.Buf[:0], pkt, esp.NextIPv4)
+		if err != nil {
+			return err
+		}
+		m.N = len(sealed)
+	}
+	b.recv.begin(time.Now().UnixNano())
+	for i := range messages {
+		b.recv.datagram(&messages[i])
+	}
+	b.recv.end()
+	return nil
+}
+
+func messageSlots(n int) []transport.Message {
+	messages := make([]transport.Message, n)
+	for i, slot := range newSlots(n) {
+		messages[i].Buf = slot
+	}
+	return messages
+}
+
+func BenchmarkOutbound1400(b *testing.B) {
+	for _, alg := range []*protect.Algorithm{protect.AES128GCM16, protect.AES256GCM16, protect.ChaCha20Poly1305, protect.CBC(256, protect.HMACSHA256)} {
+		b.Run(alg.Name, func(b *testing.B) {
+			x, slots, pkt := newBench(b, alg), newSlots(batchSize), udp(paris, hq, 1, 2, 1372)
+			b.SetBytes(int64(len(pkt)))
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += len(slots) {
+				x.out(slots, pkt)
+			}
+		})
+	}
+}
+
+func BenchmarkInbound1400(b *testing.B) {
+	for _, alg := range []*protect.Algorithm{protect.AES128GCM16, protect.AES256GCM16, protect.ChaCha20Poly1305, protect.CBC(256, protect.HMACSHA256)} {
+		b.Run(alg.Name, func(b *testing.B) {
+			x, messages, pkt := newBench(b, alg), messageSlots(batchSize), udp(hq, paris, 2, 1, 1372)
+			sealed := messageSlots(batchSize)
+			b.SetBytes(int64(len(pkt)))
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += len(messages) {
+				b.StopTimer()
+				for k := range sealed {
+					whole, err := x.far.Seal(sealed[k].Buf[:0], pkt, esp.NextIPv4)
+					if err != nil {
+						b.Fatal(err)
+					}
+					messages[k].N = copy(messages[k].Buf, whole)
+				}
+				b.StartTimer()
+				x.recv.begin(int64(i + 1))
+				for k := range messages {
+					x.recv.datagram(&messages[k])
+				}
+				x.recv.end()
+			}
+			if x.packets < b.N {
+				b.Fatalf("%d of %d packets arrived", x.packets, b.N)
+			}
+		})
+	}
+}
+
+// Memory to memory: what one gateway seals another opens, from device to device without a system call.
+func BenchmarkLoop1400(b *testing.B) {
+	alg := protect.AES256GCM16
+	near, far := newBench(b, alg), newBench(b, alg)
+	// The near gateway seals as the far one's peer: its child's outbound direction is that peer's.
+	child := near.g.sad.lookup(uint32(near.id))
+	child.out = far.far
+	child.local, child.remote = child.remote, child.local
+	near.next = far.recv
+	if err := near.g.SetConnections(turned(parisConnections())); err != nil {
+		b.Fatal(err)
+	}
+	slots, pkt := newSlots(batchSize), udp(hq, paris, 1, 2, 1372)
+	b.SetBytes(int64(len(pkt)))
+	b.ReportAllocs()
+	n := 0
+	for ; n < b.N; n += batchSize {
+		near.out(slots, pkt)
+	}
+	if far.packets != n {
+		b.Fatalf("%d of %d packets arrived", far.packets, n)
+	}
+}
+
+// turned exchanges what is ours and what is the peer's.
+func turned(conns []Connection) []Connection {
+	conns[0].Networks, conns[0].Local = conns[0].Local, conns[0].Networks
+	return conns[:1]
+}
