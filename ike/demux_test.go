@@ -126,7 +126,8 @@ func TestFindsSessionsByOurSPI(t *testing.T) {
 	})
 }
 
-// N-26 (RFC 7296 §1.5, §2.21.4): an unknown SPI is answered only in a request that is longer, and once a second.
+// N-26, N-62 (RFC 7296 §1.5, §2.11, §2.21.4): an unknown SPI is answered only in a request that is longer, once a second, and
+// where the request came from.
 func TestUnknownSPI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Config{}, nil, nil).run(t)
