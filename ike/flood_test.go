@@ -174,3 +174,18 @@ func TestForgottenSourcesPayWithCookies(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkCookie is what one spoofed first request costs under a flood: read it whole, make a cookie, answer.
+func BenchmarkCookie(b *testing.B) {
+	e := newBench(Config{Peers: []Peer{peer("fixed/1", "192.0.2.1")}, Limits: Limits{CookieThreshold: 1, IKEPerSourceRPS: 1 << 30}}, nil, nil)
+	e.table.open = 1
+	q := firstRequest(1, make([]byte, 32), nil)
+	now := time.Now()
+	for b.Loop() {
+		e.route(now, q, from("192.0.2.1:500"))
+		e.sent, e.ops = e.sent[:0], e.ops[:0]
+	}
+	if c := e.Counters(); c.CookiesSent != uint64(b.N) {
+		b.Errorf("%d cookies for %d requests", c.CookiesSent, b.N)
+	}
+}
