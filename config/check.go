@@ -18,6 +18,14 @@ type checker struct {
 	r *reader
 }
 
+// called is the connection's name as messages have it.
+func (c *Connection) called() string {
+	if c.Name == "" {
+		return "without a name"
+	}
+	return strconv.Quote(c.Name)
+}
+
 func item(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
 // has reports whether the files say anything at path.
@@ -98,9 +106,9 @@ func (k *checker) connection(path string, c *Connection) {
 	}
 	switch {
 	case len(c.Tunnels) == 0 && k.has(path+".tunnels"):
-		k.refuse(path+".tunnels", fmt.Sprintf("connection %q has no tunnel", c.Name), "")
+		k.refuse(path+".tunnels", fmt.Sprintf("connection %s has no tunnel", c.called()), "")
 	case len(c.Tunnels) == 1 && c.Enabled: // R20
-		k.warn(path+".tunnels", fmt.Sprintf("connection %q is not redundant: it has one tunnel", c.Name), "")
+		k.warn(path+".tunnels", fmt.Sprintf("connection %s is not redundant: it has one tunnel", c.called()), "")
 	}
 	for i := range c.Tunnels {
 		k.tunnel(item(path+".tunnels", i), c, &c.Tunnels[i])
@@ -126,7 +134,7 @@ func (k *checker) references(path string, c *Connection) {
 	}
 	exists := func(at, name string) {
 		if len(tunnels) > 0 && !slices.Contains(tunnels, name) {
-			k.refuse(at, fmt.Sprintf("connection %q has no tunnel %q; it has %s", c.Name, name, strings.Join(tunnels, ", ")), "")
+			k.refuse(at, fmt.Sprintf("connection %s has no tunnel %q; it has %s", c.called(), name, strings.Join(tunnels, ", ")), "")
 		}
 	}
 	exists(path+".ha.prefer", c.HA.Prefer)
@@ -155,15 +163,15 @@ func (k *checker) weak(path string, c *Connection) {
 	switch {
 	case len(found) == 0:
 	case c.AllowWeak:
-		k.warn(path+".crypto", fmt.Sprintf("connection %q allows weak algorithms: %s", c.Name, strings.Join(found, "; ")), "")
+		k.warn(path+".crypto", fmt.Sprintf("connection %s allows weak algorithms: %s", c.called(), strings.Join(found, "; ")), "")
 	default:
-		k.refuse(path+".crypto", fmt.Sprintf("connection %q has weak algorithms: %s", c.Name, strings.Join(found, "; ")), "set allow_weak: true if the peer cannot do better")
+		k.refuse(path+".crypto", fmt.Sprintf("connection %s has weak algorithms: %s", c.called(), strings.Join(found, "; ")), "set allow_weak: true if the peer cannot do better")
 	}
 }
 
 // version1 is what IKEv1 cannot do (R51), and that it is old (R52).
 func (k *checker) version1(path string, c *Connection) {
-	k.warn(path+".ike", fmt.Sprintf("connection %q uses IKEv1, which is obsolete", c.Name), "use ike: 2 if the peer can")
+	k.warn(path+".ike", fmt.Sprintf("connection %s uses IKEv1, which is obsolete", c.called()), "use ike: 2 if the peer can")
 	if c.Selectors == SelectorsNetworks && len(c.LocalNetworks)*len(c.RemoteNetworks) != 1 {
 		k.refuse(path+".selectors", "IKEv1 negotiates one local and one remote network", "name one of each, or use selectors: any")
 	}
@@ -220,7 +228,7 @@ var metadataService = netip.AddrFrom4([4]byte{169, 254, 169, 254})
 // key checks what can be known of a pre-shared key without looking it up.
 func (k *checker) key(path string, c *Connection, t *Tunnel) {
 	if t.PSK.Current.IsZero() && c.Auth == AuthPSK && !k.has(path+".psk") {
-		k.refuse(path, fmt.Sprintf("tunnel %s of connection %q has no psk", t.Name, c.Name), "psk: {file: "+c.Name+"-"+t.Name+".psk}")
+		k.refuse(path, fmt.Sprintf("tunnel %s of connection %s has no psk", t.Name, c.called()), "psk: {file: "+c.Name+"-"+t.Name+".psk}")
 	}
 	if t.PSK.Previous.Kind == secret.Generate {
 		k.refuse(path+".psk.previous", "a key that was used before cannot be generated", "")

@@ -25,24 +25,25 @@ func Load(fsys fs.FS, env Env, names ...string) (*Config, error) {
 	if len(files) == 0 && len(problems) == 0 {
 		r.add(Problem{Severity: Error, Text: "no configuration file in " + strings.Join(names, " and ")})
 	}
-	read := 0
+	whole := len(r.problems) == 0
 	for _, file := range files {
 		text, err := readFile(fsys, file)
 		if err != nil {
 			r.add(Problem{Pos: Pos{File: file}, Severity: Error, Text: err.Error()})
+			whole = false
 			continue
 		}
 		root, problems := parse(file, text)
 		for _, p := range problems {
 			r.add(p)
+			whole = false
 		}
 		if root != nil {
 			r.file = file
 			documentKind.read(r, place{node: root}, c)
 		}
-		read++
 	}
-	if read > 0 {
+	if whole { // else much would seem to be missing that is only not read
 		k := &checker{Config: c, r: r}
 		k.complete()
 		k.check()

@@ -102,6 +102,9 @@ func (r *reader) unknownKey(p place, key *yaml.Node, keys []string) {
 		hint = "it belongs under " + oneOf(homes)
 	}
 	text := "unknown key " + r.shown(key)
+	if r.hush {
+		text = "unknown key (not shown)"
+	}
 	if key.Kind != yaml.ScalarNode {
 		text = "found " + shape(key) + " as a key"
 	}

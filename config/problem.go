@@ -95,9 +95,15 @@ func (ps Problems) Count(s Severity) int {
 
 // sorted puts problems in the order in which a reader of the files meets them.
 func (ps Problems) sorted(files []string) Problems {
+	nth := func(file string) int {
+		if i := slices.Index(files, file); i >= 0 {
+			return i
+		}
+		return len(files) // of no file: last
+	}
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(
-			cmp.Compare(slices.Index(files, a.Pos.File), slices.Index(files, b.Pos.File)),
+			cmp.Compare(nth(a.Pos.File), nth(b.Pos.File)),
 			cmp.Compare(a.Pos.Line, b.Pos.Line),
 			cmp.Compare(a.Pos.Column, b.Pos.Column))
 	})

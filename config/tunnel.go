@@ -71,7 +71,7 @@ var pskKind = func() kind[PSK] {
 	return kind[PSK]{
 		schema: schema{"anyOf": []schema{secretKind.schema, both.schema}},
 		read: func(r *reader, p place, into *PSK) {
-			if hasKey(p.node, "current") || hasKey(p.node, "previous") {
+			if hasKey(p.node, "current") || hasKey(p.node, "previous") || hasKey(p.node, "previous_until") {
 				defer r.quiet()()
 				both.read(r, p, into)
 				return

@@ -1,0 +1,208 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// second is base with another connection after it.
+func second(lines ...string) string {
+	return base + "  - name: other\n    routing: static\n    " + strings.Join(lines, "\n    ") + "\n"
+}
+
+const otherTunnels = "tunnels: [{remote: 203.0.113.1, psk: {file: c}}, {remote: 203.0.113.2, psk: {file: d}}]"
+
+func TestChecksBetweenKeys(t *testing.T) {
+	for _, c := range []struct {
+		why, text string
+		want      []string
+	}{
+		// Networks and who owns them.
+		{"R33: the same network behind two peers", second("remote_networks: [10.31.0.0/16, 10.30.0.0/16]", otherTunnels), []string{
+			`f:11:37: connections[1].remote_networks[1]: connections "office" and "other" both have 10.30.0.0/16 behind their peer; the other is at f:5:22`}},
+		{"R33: a network inside another one: the longest prefix wins", second("remote_networks: [10.30.1.0/24, 10.0.0.0/8]", otherTunnels), nil},
+		{"a disabled connection owns nothing", second("enabled: false", "remote_networks: [10.30.0.0/16]", otherTunnels), nil},
+		{"R35: a bare address is one host, and counts as written twice", strings.Replace(base, "[10.30.0.0/16]", "[10.30.0.1, 10.30.0.1/32]", 1), []string{
+			`f:5:34: connections[0].remote_networks[1]: 10.30.0.1/32 stands twice; it is already number 1 of the list`}},
+		{"the same network on both sides", strings.Replace(base, "10.30.0.0/16", "10.20.0.0/16", 1), []string{
+			`f:5:23: connections[0].remote_networks[0]: 10.20.0.0/16 is a network here as well`}},
+		{"R36: static routing without a route", strings.Replace(base, "    remote_networks: [10.30.0.0/16]\n", "", 1), []string{
+			`f:3:5: connections[0].remote_networks: routing: static needs at least one network behind the peer; remote_networks: [10.0.0.0/16]`}},
+		{"R36: static routing with an empty list", strings.Replace(base, "[10.30.0.0/16]", "[]", 1), []string{
+			`f:5:22: connections[0].remote_networks: routing: static needs`}},
+		{"R13: the default route is never taken without being named, and then with a warning", strings.Replace(base, "10.30.0.0/16", "0.0.0.0/0", 1), []string{
+			`f:5:23: warning: connections[0].remote_networks[0]: 0.0.0.0/0 sends everything that no other route takes into connection "office"`}},
+		{"R14: static routes are counted", "gateway: {networks: [10.20.0.0/16], limits: {max_static_routes: 1}}\n" + strings.Replace(base[strings.Index(base, "conn"):], "[10.30.0.0/16]", "[10.30.0.0/16, 10.31.0.0/16]", 1), []string{
+			`f:5:22: connections[0].remote_networks: 2 networks, more than gateway.limits.max_static_routes (1)`}},
+		{"R14: connections are counted", strings.Replace(second("remote_networks: [10.31.0.0/16]", otherTunnels), "gateway: {", "gateway: {limits: {max_connections: 1}, ", 1), []string{
+			`f:3:3: connections: 2 connections, more than gateway.limits.max_connections (1)`}},
+		{"policy needs networks here", strings.Replace(strings.Replace(base, "routing: static", "routing: policy", 1), "networks: [10.20.0.0/16]", "", 1), []string{
+			`f:3:5: connections[0].local_networks: selectors: networks needs at least one network here; set gateway.networks or local_networks`}},
+
+		// Tunnels and their addresses.
+		{"R20: one tunnel", strings.TrimSuffix(base, "      - {remote: 198.51.100.87, psk: {file: b.psk}}\n"), []string{
+			`f:7:7: warning: connections[0].tunnels: connection "office" is not redundant: it has one tunnel`}},
+		{"no tunnel", base[:strings.Index(base, "    tunnels")] + "    tunnels: []\n", []string{
+			`f:6:14: connections[0].tunnels: connection "office" has no tunnel`}},
+		{"R19: both tunnels between the same addresses", strings.Replace(base, "198.51.100.87", "198.51.100.21", 1), []string{
+			`f:8:18: connections[0].tunnels[1].remote: another tunnel goes from the same outside address to 198.51.100.21 already; the other is at f:7:9`}},
+		{"R19: one peer address, two of ours", strings.Replace(strings.Replace(base, "198.51.100.87", "198.51.100.21", 1), "gateway: {", "gateway: {outside: {address: [192.0.2.10, 192.0.2.11]}, ", 1), nil},
+		{"R29: two connections to the same peer", second("remote_networks: [10.31.0.0/16]", "tunnels: [{remote: 198.51.100.87, psk: {file: c}}, {remote: 203.0.113.2, psk: {file: d}}]"), []string{
+			`f:12:24: connections[1].tunnels[0].remote: another tunnel goes from the same outside address to 198.51.100.87 already; the other is at f:8:9`}},
+		{"R16: two connections of one name", strings.Replace(second("remote_networks: [10.31.0.0/16]", otherTunnels), "name: other", "name: office", 1), []string{
+			`f:9:11: connections[1].name: there are two connections "office"; the other is at f:3:5`}},
+		{"R16: two tunnels of one name", strings.Replace(base, "{remote: 198.51.100.21", "{name: 2, remote: 198.51.100.21", 1), []string{
+			`f:8:9: connections[0].tunnels[1].name: connection "office" has two tunnels "2"; a tunnel without a name is called by its number`}},
+		{"R31: inside networks that overlap", strings.NewReplacer("100.21,", "100.21, inside: 169.254.61.2/30,", "100.87,", "100.87, inside: 169.254.61.1/30,").Replace(base), []string{
+			`f:8:41: connections[0].tunnels[1].inside: 169.254.61.0/30 overlaps the inside network 169.254.61.0/30 of another tunnel; the other is at f:7:41`}},
+		{"R31: a wide inside network that holds another", strings.NewReplacer("100.21,", "100.21, inside: 169.254.61.6/30,", "100.87,", "100.87, inside: 169.254.61.1/24, peer_inside: 169.254.61.2,").Replace(base), []string{
+			`f:7:41: connections[0].tunnels[0].inside: 169.254.61.4/30 overlaps the inside network 169.254.61.0/24`}},
+		{"the metadata service of clouds", strings.Replace(base, "100.21,", "100.21, inside: 169.254.169.253/30,", 1), []string{
+			`f:7:41: warning: connections[0].tunnels[0].inside: 169.254.169.252/30 holds 169.254.169.254, where clouds serve metadata`}},
+		{"our own address as the peer's", strings.Replace(base, "gateway: {", "gateway: {outside: {address: 198.51.100.87}, ", 1), []string{
+			`f:8:18: connections[0].tunnels[1].remote: 198.51.100.87 is our own outside address`}},
+		{"two families", strings.Replace(base, "100.21,", "100.21, local: 2001:db8::1,", 1), []string{
+			`f:7:40: connections[0].tunnels[0].local: 2001:db8::1 and the peer's 198.51.100.21 are of different families`}},
+		{"any without certificates", strings.Replace(base, "198.51.100.87", "any", 1), []string{
+			`f:8:18: connections[0].tunnels[1].remote: remote: any needs role: cloud and auth: certificate; a pre-shared key is chosen by the peer's address`}},
+
+		// References (R10).
+		{"R10: a domain that is not there", conn("domain: defualt"), []string{
+			`f:3:13: connections[0].domain: there is no domain "defualt"; there are default; did you mean "default"?`}},
+		{"R10: a tunnel that is not there", conn(`ha: {prefer: "3"}`), []string{
+			`f:3:18: connections[0].ha.prefer: connection "office" has no tunnel "3"; it has 1, 2`}},
+		{"two domains of one name", base + "domains: [{name: default}, {name: default}]\n", []string{
+			`f:9:35: domains[1].name: there are two domains "default"; the other is at f:9:11`}},
+		{"a device that is not there", base + "domains: [{name: default, tun: tun9}]\n", []string{
+			`f:9:32: domains[0].tun: there is no device "tun9"; gateway.datapath.tun.name is the only one`}},
+
+		// Keys and algorithms.
+		{"no key", strings.Replace(base, ", psk: {file: b.psk}", "", 1), []string{
+			`f:8:9: connections[0].tunnels[1]: tunnel 2 of connection "office" has no psk; psk: {file: office-2.psk}`}},
+		{"weak algorithms", conn("crypto: compat"), []string{`f:3:13: connections[0].crypto: connection "office" has weak algorithms: modp1024: `}},
+		{"weak algorithms that are allowed", conn("crypto: compat\n    allow_weak: true"), []string{`f:3:13: warning: connections[0].crypto: connection "office" allows weak algorithms: modp1024: `}},
+		{"no dead peer detection", conn("dpd: {interval: 0s}"), []string{`f:3:21: warning: connections[0].dpd.interval: a dead tunnel is noticed only at its next rekey`}},
+		{"R51, R52: IKEv1 is old and negotiates one pair", strings.NewReplacer("routing: static", "routing: policy\n    ike: 1", "[10.30.0.0/16]", "[10.30.0.0/16, 10.31.0.0/16]").Replace(base), []string{
+			`f:3:5: connections[0].selectors: IKEv1 negotiates one local and one remote network; name one of each, or use selectors: any`,
+			`f:5:10: connections[0].ike: not supported yet: IKEv1 (ike: 1)`,
+			`f:5:10: warning: connections[0].ike: connection "office" uses IKEv1, which is obsolete; use ike: 2 if the peer can`}},
+		{"R38, R37: BGP needs numbers that differ", conn("bgp: {timers: {keepalive: 30s, hold: 30s}, med: {3: 1}}"), []string{
+			`f:3:10: connections[0].bgp: not supported yet: BGP`,
+			`f:3:10: connections[0].bgp: a bgp section with routing: static`,
+			`f:3:19: connections[0].bgp.timers: hold must be longer than keepalive; three times as long is usual`,
+			`f:3:57: connections[0].bgp.med."3": connection "office" has no tunnel "3"; it has 1, 2`}},
+		{"a control port without protection", gate("api: {listen: 127.0.0.1:9}"), []string{
+			`f:2:17: gateway.api.listen: not supported yet: the control interface over TCP`,
+			`f:2:17: gateway.api.listen: a TCP listener needs tls or token_file`}},
+	} {
+		t.Run(c.why, func(t *testing.T) { wantProblems(t, c.text, c.want...) })
+	}
+}
+
+// R38: the ends of a BGP session have different numbers, and the peer's must be known.
+func TestASNumbersDiffer(t *testing.T) {
+	text := strings.NewReplacer("routing: static", "routing: bgp",
+		"100.21,", "100.21, inside: 169.254.61.2/30, peer_asn: 65000,",
+		"100.87,", "100.87, inside: 169.254.61.6/30,").Replace(base)
+	wantProblems(t, text,
+		`f:4:14: connections[0].routing: not supported yet: BGP`,
+		`f:7:68: connections[0].tunnels[0].peer_asn: 65000 is gateway.asn as well; the two ends need different AS numbers`,
+		`f:8:9: connections[0].tunnels[1].peer_asn: peer_asn is missing`)
+}
+
+// R31: the peer is the other host of a network of two.
+func TestOtherHost(t *testing.T) {
+	for in, want := range map[string]string{
+		"169.254.61.2/30": "169.254.61.1", "169.254.61.1/30": "169.254.61.2", "169.254.62.6/30": "169.254.62.5",
+		"10.0.0.0/31": "10.0.0.1", "10.0.0.255/31": "10.0.0.254",
+		"2001:db8::1/126": "2001:db8::2", "2001:db8::/127": "2001:db8::1",
+		"10.0.0.1/29": "invalid IP", "10.0.0.1/32": "invalid IP",
+	} {
+		if got := otherHost(netip.MustParsePrefix(in)).String(); got != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+}
+
+// R19: with two outside addresses the nth tunnel ends at the nth, of the peer's family.
+func TestTunnelsShareOutsideAddresses(t *testing.T) {
+	two := strings.Replace(base, "gateway: {", "gateway: {outside: {address: [192.0.2.10, 192.0.2.11]}, ", 1)
+	c := good(t, two).Connections[0]
+	if c.Tunnels[0].Local.String() != "192.0.2.10" || c.Tunnels[1].Local.String() != "192.0.2.11" {
+		t.Errorf("got %v and %v", c.Tunnels[0].Local, c.Tunnels[1].Local)
+	}
+	mixed := strings.Replace(two, "192.0.2.10", "2001:db8::1", 1)
+	c = good(t, mixed).Connections[0]
+	if c.Tunnels[0].Local.String() != "192.0.2.11" || c.Tunnels[1].Local.String() != "192.0.2.11" {
+		t.Errorf("peers with IPv4: got %v and %v", c.Tunnels[0].Local, c.Tunnels[1].Local)
+	}
+	named := strings.Replace(base, "gateway: {", "gateway: {outside: {identity: \"fqdn:gw.example\"}, ", 1)
+	if got := good(t, named).Connections[0].Tunnels[1].LocalID; got != "fqdn:gw.example" {
+		t.Errorf("identity %q", got)
+	}
+}
+
+func TestTrafficSelectors(t *testing.T) {
+	for _, c := range []struct{ routing, remote, extra, local, want string }{
+		{"static", "10.30.0.0/16", "", "0.0.0.0/0", "0.0.0.0/0"},
+		{"static", "2001:db8::/32", "", "::/0", "::/0"},
+		{"static", "10.30.0.0/16, 2001:db8::/32", "", "0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0"},
+		{"static", "10.30.0.0/16", "selectors: networks", "10.20.0.0/16", "10.30.0.0/16"},
+		{"policy", "10.30.0.0/16, 10.31.0.1", "", "10.20.0.0/16", "10.30.0.0/16 10.31.0.1/32"},
+		{"policy", "10.30.0.0/16", "local_networks: [10.9.0.0/24]", "10.9.0.0/24", "10.30.0.0/16"},
+		{"policy", "10.30.0.0/16", "selectors: any", "0.0.0.0/0", "0.0.0.0/0"},
+	} {
+		text := strings.NewReplacer("routing: static", "routing: "+c.routing, "[10.30.0.0/16]", "["+c.remote+"]\n    "+c.extra).Replace(base)
+		conn := good(t, text).Connections[0]
+		if got := words(conn.LocalTS()); got != c.local {
+			t.Errorf("%+v: local %s, want %s", c, got, c.local)
+		}
+		if got := words(conn.RemoteTS()); got != c.want {
+			t.Errorf("%+v: remote %s, want %s", c, got, c.want)
+		}
+	}
+}
+
+func words(list []netip.Prefix) string { return strings.Trim(fmt.Sprint(list), "[]") }
+
+// The table of product presets, and that every value of it can be overridden.
+func TestPresets(t *testing.T) {
+	for provider, want := range map[string]string{
+		"aws":       "aes256gcm16-prfsha384-ecp384 aes256gcm16-prfsha256-ecp256 aes256-sha256-modp2048 | aes256gcm16-ecp384 aes256gcm16-ecp256 aes256-sha256-modp2048 | 8h0m0s 1h0m0s 10s 3 any 1379 0 false",
+		"azure":     "aes256-sha256-modp2048 aes256-sha256-modp1024 aes256-sha1-modp1024 | aes256gcm16 aes256-sha256 aes256gcm16-modp2048-modp1024 aes256-sha256-modp2048-modp1024 | 8h0m0s 7h30m0s 10s 4 any 1350 0 true",
+		"gcp":       "aes256gcm16-prfsha256-modp2048 | aes256gcm16-modp2048 | 10h0m0s 3h0m0s 20s 3 any 1360 1460 false",
+		"outscale":  "aes256-sha256-modp2048 aes128-sha1-modp1024 | aes256-sha256-modp2048 aes128-sha1-modp1024 | 8h0m0s 1h0m0s 10s 3 any 0 0 true",
+		"virtuozzo": "aes256-sha256-modp2048 aes128-sha1-modp1536 | aes128-sha1-modp1536 aes256-sha256-modp2048 | 1h0m0s 1h0m0s 30s 3 networks 0 0 true",
+		"openstack": "aes256-sha256-modp2048 aes128-sha1-modp1536 | aes128-sha1-modp1536 aes256-sha256-modp2048 | 1h0m0s 1h0m0s 30s 3 networks 0 0 true",
+		"generic":   "aes256gcm16-prfsha384-ecp384 aes256gcm16-prfsha256-ecp256 aes256-sha256-modp2048 | aes256gcm16-ecp384 aes256gcm16-ecp256 aes256-sha256-modp2048 | 8h0m0s 1h0m0s 10s 3 any 0 0 false",
+	} {
+		loaded := good(t, conn("provider: "+provider))
+		c := loaded.Connections[0]
+		got := fmt.Sprintln(c.IKE, "|", c.ESP, "|", c.Lifetimes.IKE, c.Lifetimes.ESP, c.DPD.Interval, c.DPD.Retries, c.Selectors, c.MaxMSS, c.PathMTU, c.AllowWeak)
+		if got := strings.NewReplacer("[", "", "]", "", "\n", "").Replace(got); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", provider, got, want)
+		}
+		if weak := slices.ContainsFunc(loaded.Warnings, func(p Problem) bool { return strings.Contains(p.Text, "weak algorithms") }); weak != c.AllowWeak {
+			t.Errorf("%s: allow_weak is %v, and weak algorithms are warned of: %v", provider, c.AllowWeak, weak)
+		}
+	}
+	if len(presets) != 7 {
+		t.Errorf("%d presets", len(presets))
+	}
+	over := good(t, conn("provider: azure\n    crypto: {ike: [aes256-sha256-ecp256]}\n    allow_weak: true\n    lifetimes: {esp: 30m}\n    dpd: {retries: 2}")).Connections[0]
+	if fmt.Sprint(over.IKE) != "[aes256-sha256-ecp256]" || over.ESP[0].String() != "aes256gcm16" || over.Lifetimes.ESP.String() != "30m0s" || over.Lifetimes.IKE.String() != "8h0m0s" || over.DPD.Retries != 2 {
+		t.Errorf("overridden: %+v", over)
+	}
+	named := good(t, conn("provider: gcp\n    crypto: modern")).Connections[0]
+	if named.IKE[0].String() != "aes256gcm16-prfsha384-ecp384" || named.Profile != "modern" {
+		t.Errorf("a profile over a preset: %v", named.IKE)
+	}
+	// Order of keys does not matter (R70).
+	late := good(t, strings.Replace(base, "    tunnels:", "    lifetimes: {esp: 30m}\n    provider: gcp\n    tunnels:", 1)).Connections[0]
+	if late.Lifetimes.ESP.String() != "30m0s" || late.Lifetimes.IKE.String() != "10h0m0s" {
+		t.Errorf("provider after lifetimes: %+v", late.Lifetimes)
+	}
+}
