@@ -1,0 +1,24 @@
+// Package interop runs the built program against real peers: strongSwan's charon in its own network namespace, with
+// kernel-libipsec as its data path. The package is all tests, behind the build tag interop; they need root.
+//
+//	la ──10.1.0.0/24── a ──192.0.2.0/24── r ──198.51.100.0/24── b ──10.2.0.0/24── lb
+//	   .2          .1     .1          .254  .254          .1 .2   .1          .2
+//	   fd00:1::           2001:db8:1::      2001:db8:2::          fd00:2::
+//
+//	a: bin/twinbore     b: charon     la, lb: hosts behind them     r: a router: NAT, black holes, and the capture
+//
+// A scenario is a folder of testdata/interop: description.txt says what it shows, twinbore.yaml and swanctl.conf are
+// the two ends, script.txt is what happens and what must be seen (commands_test.go has the words), charon.conf adds to
+// charon's settings, and matrix.txt runs the scenario once for each combination of its rows. Words between @ in any of
+// these files are values of the row; @DIR@ is a folder of the run.
+//
+// Whatever a scenario shows, its capture between a and r must hold IKE, no packet that tshark finds malformed, and no
+// packet from or to the inner networks: nothing leaves in clear.
+//
+// Who owns what: a lab owns its namespaces, processes and folder, and takes them away when its test ends; processes
+// are ended by their ids. Scenarios run one after the other, for they measure.
+//
+// Not done here: peers other than strongSwan, and a data path of the kernel at the other end.
+//
+// Start reading at scenario_test.go, then commands_test.go and any folder of testdata/interop.
+package interop

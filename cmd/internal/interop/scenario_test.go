@@ -1,0 +1,201 @@
+//go:build interop
+
+package interop
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const scenarios = "../../../testdata/interop"
+
+// TestScenarios runs every folder of testdata/interop that has a script.
+func TestScenarios(t *testing.T) {
+	needPeers(t)
+	scripts, err := filepath.Glob(scenarios + "/*/script.txt")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scenario in %s: %v", scenarios, err)
+	}
+	for _, script := range scripts {
+		dir := filepath.Dir(script)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			cases, err := readMatrix(filepath.Join(dir, "matrix.txt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range cases {
+				if c.name == "" {
+					runScenario(t, dir, c.values)
+					continue
+				}
+				t.Run(c.name, func(t *testing.T) { runScenario(t, dir, c.values) })
+			}
+		})
+	}
+}
+
+// needPeers leaves a test out where it cannot run, and says what would change that.
+func needPeers(t testing.TB) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root; to run it: sudo make test")
+	}
+	for _, tool := range []string{charonPath, "swanctl", "ip", "nft", "ping", "tcpdump", "tshark", "iperf3", "sysctl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s; to run it: sudo make peers && sudo make interop", tool)
+		}
+	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skip("needs /dev/net/tun; to run it: sudo modprobe tun && sudo make interop")
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Fatal("bin/twinbore is not built; run: make build")
+	}
+}
+
+// A scenario is one run of a script.
+type scenario struct {
+	*lab
+	dir     string
+	values  map[string]string // of the matrix
+	gateway *gateway
+	charon  *charon
+	capture *capture
+	probe   *process
+}
+
+// runScenario does what the script says, and then looks at the capture.
+func runScenario(t *testing.T, dir string, values map[string]string) {
+	s := &scenario{lab: newLab(t), dir: dir, values: values}
+	s.values["DIR"] = s.lab.dir
+	script, err := s.file("script.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, err := parseScript(script)
+	if err != nil {
+		t.Fatalf("script.txt: %v", err)
+	}
+	if s.capture, err = s.startCapture(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // before the lab goes: cleanups run last first
+		if t.Failed() {
+			s.explain()
+		}
+	})
+	for _, st := range steps {
+		if err := st.do(s, st.args); err != nil {
+			t.Fatalf("script.txt:%d: %s: %v", st.line, st.text, err)
+		}
+	}
+	v, err := s.capture.judge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("outside: %d IKE packets, and %d ESP packets of those sampled", v.ike, v.esp)
+	if v.ike == 0 {
+		t.Error("the capture holds no IKE packet: it shows nothing")
+	}
+	for _, f := range v.faults {
+		t.Error(f)
+	}
+}
+
+// file is a file of the scenario with its values put in.
+func (s *scenario) file(name string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(s.dir, name))
+	if err != nil {
+		return "", err
+	}
+	text := string(b)
+	for k, v := range s.values {
+		text = strings.ReplaceAll(text, "@"+k+"@", v)
+	}
+	return text, nil
+}
+
+// optional is file for one that need not be there.
+func (s *scenario) optional(name string) (string, error) {
+	text, err := s.file(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return text, err
+}
+
+// explain shows what both daemons have to say, and keeps the capture.
+func (s *scenario) explain() {
+	if s.gateway != nil {
+		if out, err := s.gateway.command(limitStatus, "status", "-o", "json"); err == nil {
+			s.t.Logf("twinbore status:\n%s", out)
+		}
+		s.t.Logf("twinbore:\n%s", tail(s.gateway.output(), 80))
+	}
+	if s.charon != nil {
+		s.t.Logf("charon:\n%s", tail(s.charon.story(), 80))
+	}
+	for _, h := range []string{"a", "b"} {
+		if out, err := run(limitStatus, "ip", "-n", s.ns(h), "-4", "route", "show", "table", "all", "type", "unicast"); err == nil {
+			s.t.Logf("routes of %s:\n%s", h, out)
+		}
+	}
+	if kept, err := s.capture.keep(s.t.Name()); err == nil {
+		s.t.Logf("capture: %s", kept)
+	}
+}
+
+// A matrixCase is one combination of a matrix's rows.
+type matrixCase struct {
+	name   string
+	values map[string]string
+}
+
+// readMatrix reads blocks of rows, apart by blank lines. A row is a name and KEY=VALUE words; the cases are one row of
+// each block in every combination, later blocks winning; a row named . adds no name. No file is one case without a name.
+func readMatrix(name string) ([]matrixCase, error) {
+	cases := []matrixCase{{values: map[string]string{}}}
+	b, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return cases, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for block := range strings.SplitSeq(string(b), "\n\n") {
+		var next []matrixCase
+		for row := range strings.Lines(block) {
+			words, err := split(row)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %q: %w", name, row, err)
+			}
+			if len(words) == 0 {
+				continue
+			}
+			for _, c := range cases {
+				merged := matrixCase{path.Join(c.name, words[0]), map[string]string{}}
+				for k, v := range c.values {
+					merged.values[k] = v
+				}
+				for _, w := range words[1:] {
+					k, v, ok := strings.Cut(w, "=")
+					if !ok {
+						return nil, fmt.Errorf("%s: %q is not KEY=VALUE", name, w)
+					}
+					merged.values[k] = v
+				}
+				next = append(next, merged)
+			}
+		}
+		if next != nil {
+			cases = next
+		}
+	}
+	return cases, nil
+}
