@@ -71,15 +71,15 @@ func (t *tunnel) outbound(b []byte, p *packet) (c *child, any bool) {
 	return nil, len(ready) > 0
 }
 
-// resize computes the MTU anew. r is nil for a connection that is gone. The Gateway's mu is held.
-func (c *child) resize(r *rules) {
+// take makes l the way of the child, with the MTU that follows from the rules of its connection; r is nil for one that
+// is gone. The Gateway's mu is held. l is not changed: the packet path never sees half of a change.
+func (c *child) take(l lane, r *rules) {
 	path := defaultPathMTU
 	if r != nil {
 		path = r.pathMTU
 	}
-	now := *c.lane.Load()
-	now.mtu = InnerMTU(path, now.path.Remote.Addr().Unmap().Is6(), c.encap, c.out.Algorithm())
-	c.lane.Store(&now)
+	l.mtu = InnerMTU(path, l.path.Remote.Addr().Unmap().Is6(), c.encap, c.out.Algorithm())
+	c.lane.Store(&l)
 }
 
 // Install makes a Child SA whose SPI AllocSPI gave: what arrives is taken at once; nothing leaves by it before
@@ -116,8 +116,7 @@ func (g *Gateway) install(c *child, ch esp.Child) (err error) {
 		return fmt.Errorf("the data path has no such tunnel")
 	}
 	c.tunnel = t
-	c.lane.Store(way)
-	c.resize(t.conn.rules.Load())
+	c.take(way, t.conn.rules.Load())
 	c.lastOut.Store(time.Now().UnixNano())
 	if !g.sad.put(c) {
 		return fmt.Errorf("its SPI was not reserved, or is in use")
@@ -127,13 +126,13 @@ func (g *Gateway) install(c *child, ch esp.Child) (err error) {
 	return nil
 }
 
-// laneFor finds the socket for a path.
-func (g *Gateway) laneFor(path esp.Path) (*lane, error) {
+// laneFor finds the socket for a path. The MTU is not in it yet.
+func (g *Gateway) laneFor(path esp.Path) (lane, error) {
 	sock := g.socketFor(path)
 	if sock == nil || !sock.natt {
-		return nil, fmt.Errorf("no socket for ESP in UDP on path %v; it leaves by port %d", path, g.cfg.NATTPort)
+		return lane{}, fmt.Errorf("no socket for ESP in UDP on path %v; it leaves by port %d", path, g.cfg.NATTPort)
 	}
-	return &lane{path: path, sock: sock}, nil
+	return lane{path: path, sock: sock}, nil
 }
 
 // Activate makes a Child SA the one by which packets leave, as far as its selectors go; others that were activated
@@ -188,8 +187,7 @@ func (g *Gateway) Move(id esp.ChildID, path esp.Path) {
 	}
 	g.dropOuter(c.lane.Load().path)
 	g.addOuter(path)
-	c.lane.Store(way)
-	c.resize(c.tunnel.conn.rules.Load())
+	c.take(way, c.tunnel.conn.rules.Load())
 }
 
 // LastInbound returns when the Child SA last received an authentic packet, to the batch; the zero time if never. Traffic

@@ -148,7 +148,7 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 	g.policy.Store(next)
 	for _, t := range g.peers {
 		for _, ch := range t.children {
-			ch.resize(t.conn.rules.Load())
+			ch.take(*ch.lane.Load(), t.conn.rules.Load())
 		}
 	}
 	return nil
