@@ -1,0 +1,207 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"twinbore/cmd/internal/api"
+	"twinbore/config"
+	"twinbore/esp"
+	"twinbore/ike"
+	"twinbore/ike/session"
+	"twinbore/tunnel"
+	"twinbore/tunnel/datapath"
+)
+
+// Build makes a Daemon of a checked configuration: it opens the sockets, the device and the control socket, and nothing
+// runs before Run. What Build opened is closed when it fails, by Run, and by Close.
+func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, err error) {
+	d := &Daemon{log: opts.Log, mail: newMailbox(), ended: make(chan struct{})}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	defer func() {
+		if err != nil {
+			d.opened.close()
+		}
+	}()
+	conns := slices.DeleteFunc(slices.Clone(cfg.Connections), func(c config.Connection) bool { return !c.Enabled })
+
+	in, err := openInside(cfg.Gateway, conns, opts, &d.opened)
+	if err != nil {
+		return nil, err
+	}
+	if in.host != nil {
+		if err := forward(cfg.Gateway.Datapath.TUN.Forwarding, in.device.Name(), d.log); err != nil {
+			return nil, err
+		}
+	}
+	sockets, err := openOutside(cfg.Gateway.Outside, conns, opts, &d.opened)
+	if err != nil {
+		return nil, err
+	}
+	d.gateway, err = datapath.New(datapath.Config{
+		Device:   in.device,
+		Sockets:  sockets,
+		NATTPort: cfg.Gateway.Outside.NATTPort,
+		Log:      d.log,
+		Acquire:  func(conn string) { d.mail.post(acquire{conn}) },
+		Spent:    d.spent,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := d.gateway.SetConnections(forwarding(conns, cfg.Gateway.Datapath.TUN)); err != nil {
+		return nil, err
+	}
+	peers, err := d.peers(ctx, cfg.Gateway, conns, opts)
+	if err != nil {
+		return nil, err
+	}
+	d.engine = ike.New(ike.Config{
+		Conn:      d.gateway,
+		Dataplane: d.gateway,
+		Peers:     peers,
+		Log:       d.log,
+		Observe:   d.observe,
+		Limits: ike.Limits{HalfOpen: cfg.Gateway.Limits.HalfOpen, CookieThreshold: cfg.Gateway.Limits.CookieThreshold,
+			IKEPerSourceRPS: cfg.Gateway.Limits.IKEPerSourceRPS},
+	})
+	d.host = in.host
+	d.routes = newRoutes(d.log, in.host, d.gateway)
+	d.loop = &loop{
+		log: d.log, mail: d.mail, engine: d.engine, gateway: d.gateway, routes: d.routes,
+		finder:  finder{lookup: systemLookup, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
+		head:    showGateway(cfg.Gateway, in.mode, opts.Version),
+		started: time.Now(), ends: map[string]*end{}, deleted: make(chan struct{}),
+	}
+	for _, c := range conns {
+		if err := d.loop.add(c, opts); err != nil {
+			return nil, err
+		}
+	}
+	d.loop.publish()
+	if !opts.NoAPI {
+		if err := d.openAPI(cfg.Gateway.API, opts.Socket); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// spent is the data path's: a Child SA has come near its limit of use.
+func (d *Daemon) spent(peer string, id esp.ChildID) { d.engine.Do(peer, session.Spent{Child: id}) }
+
+// openAPI makes the control socket. A group that does not exist is no reason not to start: root alone may talk then.
+func (d *Daemon) openAPI(cfg config.API, own string) error {
+	if own != "" {
+		cfg = config.API{Socket: own}
+	}
+	l, err := api.Listen(cfg.Socket, cfg.Group)
+	if errors.Is(err, api.ErrNoGroup) {
+		d.log.Warn("control socket is for root only", "err", err)
+		l, err = api.Listen(cfg.Socket, "")
+	}
+	if err != nil {
+		return err
+	}
+	d.opened.add(l.Close)
+	d.control = l
+	d.api = api.New(api.Config{Status: d.Status, Act: d.Act, Log: d.log})
+	return nil
+}
+
+// add puts a connection into the loop.
+func (l *loop) add(c config.Connection, opts Options) error {
+	logic := tunnel.Config{Name: c.Name, PreemptAfter: c.HA.PreemptAfter, Retry: opts.Retry}
+	switch c.Start {
+	case config.StartWait:
+		logic.Start = tunnel.Wait
+	case config.StartOnTraffic:
+		logic.Start = tunnel.OnTraffic
+	}
+	if c.DPD.Action == config.DPDClear {
+		logic.DeadPeer = tunnel.Clear
+	}
+	var seed [8]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return fmt.Errorf("connection %q: seed: %w", c.Name, err)
+	}
+	logic.Seed = binary.BigEndian.Uint64(seed[:])
+
+	conn := &connection{networks: c.RemoteNetworks, shown: api.Connection{Name: c.Name, ID: api.Ptr(c.ID), Role: string(c.Role),
+		Routing: string(c.Routing), Domain: c.Domain}}
+	for i, t := range c.Tunnels {
+		logic.Tunnels = append(logic.Tunnels, tunnel.TunnelConfig{Name: t.Name})
+		if t.Name == c.HA.Prefer {
+			logic.Prefer = i
+		}
+		e := &end{conn: conn, index: i, name: t.Name, peer: c.Name + "/" + t.Name, local: t.Local, remote: t.Remote.String()}
+		if t.Inside.IsValid() {
+			e.inside = api.Ptr(t.Inside.String())
+		}
+		if t.Remote.Any {
+			e.remote = ""
+		}
+		conn.ends = append(conn.ends, e)
+		l.ends[e.peer] = e
+	}
+	conn.logic = tunnel.New(logic, l.started)
+	l.conns = append(l.conns, conn)
+	return nil
+}
+
+func showGateway(g config.Gateway, mode, version string) api.Gateway {
+	out := api.Gateway{Name: g.Name, Version: version, Mode: mode, ASN: api.Ptr(g.ASN)}
+	if out.Name == "" {
+		out.Name, _ = os.Hostname() // a gateway without a name is shown without one
+	}
+	return out
+}
+
+// forwarding says to the data path what lies behind each peer.
+func forwarding(conns []config.Connection, tun config.TUN) []datapath.Connection {
+	var out []datapath.Connection
+	for _, c := range conns {
+		f := datapath.Connection{Name: c.Name, Networks: c.RemoteNetworks, PathMTU: c.PathMTU, MSS: c.MaxMSS}
+		if len(c.LocalNetworks) > 0 {
+			f.Local = c.LocalNetworks
+		}
+		if tun.MSSClamp > 0 {
+			f.MSS = tun.MSSClamp
+		}
+		for _, t := range c.Tunnels {
+			f.Tunnels = append(f.Tunnels, datapath.Tunnel{Name: t.Name, Inside: t.Inside.Addr(), InsidePeer: t.PeerInside, Outer: t.Remote.Addr})
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// cleanup closes what was opened, last first.
+type cleanup []func() error
+
+func (c *cleanup) add(f func() error) { *c = append(*c, f) }
+
+func (c cleanup) close() {
+	for _, f := range slices.Backward(c) {
+		f() // what failed before is the error that counts
+	}
+}
+
+// outerAddrs returns an address as the engine wants it: none for one that is not set.
+func outerAddrs(a netip.Addr) []netip.Addr {
+	if !a.IsValid() {
+		return nil
+	}
+	return []netip.Addr{a}
+}

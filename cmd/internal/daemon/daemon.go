@@ -1,0 +1,91 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+
+	"twinbore/cmd/internal/api"
+	"twinbore/ike"
+	"twinbore/ike/session"
+	"twinbore/tunnel"
+	"twinbore/tunnel/datapath"
+	"twinbore/tunnel/transport"
+	"twinbore/tunnel/tun"
+)
+
+// Options is what a program that runs a daemon may want otherwise than the configuration says, which is how it is made
+// to work without privileges and without a network. The zero value is a daemon on this host.
+type Options struct {
+	Version string
+	Log     *slog.Logger // nil: none
+
+	// Device is the inside. With one given, the host's routes and addresses are left alone and no device is made.
+	Device tun.Device
+	// Listen opens the outside sockets; nil: transport.Listen.
+	Listen func(transport.Config) (transport.Socket, error)
+	// PeerIKEPort and PeerNATTPort are the peers' UDP ports; 0 means 500 and 4500.
+	PeerIKEPort, PeerNATTPort uint16
+	// Socket, if not empty, is where the control socket is, for this user alone. NoAPI leaves it out altogether.
+	Socket string
+	NoAPI  bool
+	// Retry is how long to wait after a failed attempt, Retransmit when IKE repeats a request; zero means the default.
+	Retry      tunnel.Retry
+	Retransmit session.Backoff
+}
+
+// A Daemon is one gateway. Make it with Build, and either run it once or close it.
+type Daemon struct {
+	log     *slog.Logger
+	mail    *mailbox
+	engine  *ike.Engine
+	gateway *datapath.Gateway
+	host    host // nil: the host is left alone
+	routes  *routes
+	loop    *loop
+	api     *api.Server  // nil: none
+	control net.Listener // api's
+	opened  cleanup
+	running sync.WaitGroup
+	ended   chan struct{} // closed when nobody reads mail any more
+}
+
+// Close ends a Daemon that was built and is not to be run.
+func (d *Daemon) Close() { d.opened.close() }
+
+// Status says how everything stands. It is safe for concurrent use while Run runs, and waits for the loop.
+func (d *Daemon) Status(ctx context.Context) (api.Status, error) {
+	reply := make(chan api.Status, 1)
+	d.mail.post(question{reply})
+	select {
+	case st := <-reply:
+		return st, nil
+	case <-d.ended:
+		return api.Status{}, api.Refuse(api.ShuttingDown, "the daemon is shutting down")
+	case <-ctx.Done():
+		return api.Status{}, ctx.Err()
+	}
+}
+
+// Act does what an operator asks for. It is safe for concurrent use while Run runs, and waits for the loop; a refusal
+// is an *api.Problem.
+func (d *Daemon) Act(ctx context.Context, a api.Action) (api.Done, error) {
+	reply := make(chan result, 1)
+	d.mail.post(order{a, reply})
+	select {
+	case r := <-reply:
+		return r.done, r.err
+	case <-d.ended:
+		return api.Done{}, api.Refuse(api.ShuttingDown, "the daemon is shutting down")
+	case <-ctx.Done():
+		return api.Done{}, ctx.Err()
+	}
+}
+
+// observe is the engine's: it must not wait.
+func (d *Daemon) observe(ev session.Event) {
+	if wanted(ev) {
+		d.mail.post(ev)
+	}
+}

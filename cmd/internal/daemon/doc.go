@@ -1,0 +1,21 @@
+// Package daemon puts the parts together and runs them. build.go is the only place where they meet.
+//
+//	config ──build.go──►  ike.Engine   datapath.Gateway   tunnel.Connection…   routing/kernel   api.Server
+//
+//	   engine's shards ── session.Event ──┐                                ┌──► engine.Do: initiate, close, rekey
+//	   gateway ── acquire, spent ─────────┤                                ├──► gateway.Choose
+//	   finder ── outer addresses ─────────┼──► mailbox ──► loop ───────────┼──► routes: what the host's table shall hold
+//	   api ── questions, orders ──────────┘          (one goroutine)       └──► log: the operator's timeline
+//
+// Who owns what: the loop's goroutine owns the connections, which decide (package tunnel), and what the status shows of
+// SAs. The routes goroutine owns the host's tables and is told the whole wanted state each time. Everything else
+// belongs to the packages that are wired here. Goroutines are started by Run alone, which returns when all have ended.
+//
+// Ending (stop.go): connections are deleted, which closes their SAs at the peers and takes their routes away; that has
+// 1.2 s, and what has not answered by then is dropped. Then engine, data path and routes end, 2 s in all.
+//
+// Not done here: reload, hand-over to another process, persistence of what the operator did, host names of
+// peers whose addresses change while a tunnel lives.
+//
+// Start reading at build.go, then loop.go.
+package daemon

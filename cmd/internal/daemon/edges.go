@@ -1,0 +1,188 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"twinbore/config"
+	"twinbore/esp/protect"
+	"twinbore/ike/suite"
+	"twinbore/ike/wire"
+	"twinbore/routing/kernel"
+	"twinbore/tunnel/datapath"
+	"twinbore/tunnel/transport"
+	"twinbore/tunnel/tun"
+)
+
+// inside is the device that plain packets come from and go to.
+type inside struct {
+	mode   string // tun | memory
+	device tun.Device
+	host   host // nil: the host is left alone
+}
+
+// openInside takes the device it is given, or makes a TUN device with its addresses.
+func openInside(g config.Gateway, conns []config.Connection, opts Options, opened *cleanup) (inside, error) {
+	if opts.Device != nil {
+		return inside{mode: "memory", device: opts.Device}, nil
+	}
+	cfg := g.Datapath.TUN
+	if err := tun.Available(); err != nil {
+		return inside{}, fmt.Errorf("%w (hint: run as root, or with CAP_NET_ADMIN and access to /dev/net/tun)", err)
+	}
+	mtu := cfg.MTU
+	if mtu == 0 {
+		mtu = deviceMTU(conns)
+	}
+	dev, err := tun.Open(tun.Config{Name: cfg.Name, MTU: mtu})
+	if err != nil {
+		return inside{}, err
+	}
+	opened.add(dev.Close)
+	k, err := kernel.New(kernel.Config{Device: dev.Name(), Table: cfg.Routes.Table, Protocol: cfg.Routes.Protocol,
+		Metric: int(cfg.Routes.Metric), Sources: sourcesIn(g.Networks, ownAddresses())})
+	if err != nil {
+		return inside{}, err
+	}
+	opened.add(k.Close)
+	if err := k.SetLink(insideAddresses(conns), mtu); err != nil {
+		return inside{}, err
+	}
+	return inside{mode: "tun", device: dev, host: k}, nil
+}
+
+// forward looks at what else the host needs in order to forward packets, or sees to it.
+func forward(how config.Forwarding, device string, log *slog.Logger) error {
+	switch how {
+	case config.ForwardingEnable:
+		return kernel.EnableForwarding(device)
+	case config.ForwardingCheck:
+		for _, warning := range kernel.CheckForwarding(device) {
+			log.Warn("the host may not forward packets", "hint", warning)
+		}
+	}
+	return nil
+}
+
+// insideAddresses are those of our ends of the tunnels.
+func insideAddresses(conns []config.Connection) []netip.Prefix {
+	var out []netip.Prefix
+	for _, c := range conns {
+		for _, t := range c.Tunnels {
+			if t.Inside.IsValid() && !slices.Contains(out, t.Inside) {
+				out = append(out, t.Inside)
+			}
+		}
+	}
+	return out
+}
+
+// sourcesIn picks, for each family, the first of this host's addresses that lies in the gateway's networks: packets of
+// the gateway itself have it as source, because the peer expects nothing from elsewhere.
+func sourcesIn(networks []netip.Prefix, own []netip.Addr) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range own {
+		mine := slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
+		if mine && !slices.ContainsFunc(out, func(o netip.Addr) bool { return o.Is4() == a.Is4() }) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// deviceMTU is what fits through every tunnel, whichever of the offered suites is chosen, in UDP or not. Larger packets
+// than a tunnel takes are answered by the data path, which knows its suite.
+func deviceMTU(conns []config.Connection) int {
+	mtu := 1500
+	for _, c := range conns {
+		path := c.PathMTU
+		if path == 0 {
+			path = 1500
+		}
+		for _, t := range c.Tunnels {
+			outer6 := t.Remote.Addr.Is6() || t.Remote.Host != ""
+			for _, alg := range algorithmsOf(c.ESP) {
+				mtu = min(mtu, datapath.InnerMTU(path, outer6, c.Encap != config.EncapNever, alg))
+			}
+		}
+	}
+	return max(mtu, 1280) // IPv6 needs it (RFC 8200 §5)
+}
+
+// algorithmsOf returns every protection that proposals can lead to: what a peer would get that offers each cipher
+// with each integrity transform alone.
+func algorithmsOf(proposals []suite.Proposal) []*protect.Algorithm {
+	var out []*protect.Algorithm
+	spi := []byte{0, 0, 1, 0} // any that may be used
+	for _, o := range suite.Offer(proposals, wire.ProtoESP, spi, suite.WithoutGroups) {
+		kinds := map[wire.TransformType][]wire.Transform{}
+		for _, t := range o.Transforms {
+			kinds[t.Type] = append(kinds[t.Type], t)
+		}
+		integrity := kinds[wire.TransformINTEG]
+		if len(integrity) == 0 {
+			integrity = []wire.Transform{{}} // an AEAD needs none
+		}
+		for _, encr := range kinds[wire.TransformENCR] {
+			for _, integ := range integrity {
+				one := o
+				one.Number = 1
+				one.Transforms = append([]wire.Transform{encr}, kinds[wire.TransformESN]...)
+				if integ.Type == wire.TransformINTEG {
+					one.Transforms = append(one.Transforms, integ)
+				}
+				chosen, err := suite.Select(proposals, &wire.SA{Proposals: []wire.Proposal{one}}, wire.ProtoESP, suite.SelectOptions{})
+				if err == nil {
+					out = append(out, chosen.Suite.Algorithm)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// openOutside opens the sockets: for each address of ours one on the IKE port and one on the NAT traversal port. Without
+// addresses every address of both families is ours; a host without IPv6 does without.
+func openOutside(cfg config.Outside, conns []config.Connection, opts Options, opened *cleanup) ([]datapath.Socket, error) {
+	listen := opts.Listen
+	if listen == nil {
+		listen = transport.Listen
+	}
+	addrs, fixed := outsideAddrs(cfg, conns)
+	var out []datapath.Socket
+	for _, a := range addrs {
+		for _, port := range []uint16{cfg.IKEPort, cfg.NATTPort} {
+			s, err := listen(transport.Config{Addr: netip.AddrPortFrom(a, port), Interface: cfg.Interface})
+			if !fixed && a.Is6() && errors.Is(err, syscall.EAFNOSUPPORT) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			opened.add(s.Close)
+			out = append(out, datapath.Socket{Socket: s, Addr: a})
+		}
+	}
+	return out, nil
+}
+
+// outsideAddrs returns the addresses to bind to. With an address configured for the gateway these are all that
+// it and the tunnels name; without one it is every address there is.
+func outsideAddrs(cfg config.Outside, conns []config.Connection) (addrs []netip.Addr, fixed bool) {
+	if len(cfg.Addresses) == 0 {
+		return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}, false
+	}
+	addrs = slices.Clone(cfg.Addresses)
+	for _, c := range conns {
+		for _, t := range c.Tunnels {
+			if t.Local.IsValid() && !slices.Contains(addrs, t.Local) {
+				addrs = append(addrs, t.Local)
+			}
+		}
+	}
+	return addrs, true
+}

@@ -1,0 +1,228 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"twinbore/cmd/internal/api"
+	"twinbore/esp"
+	"twinbore/ike"
+	"twinbore/ike/session"
+	"twinbore/tunnel"
+	"twinbore/tunnel/datapath"
+)
+
+// What comes into the loop by mail, besides session.Event.
+type (
+	begin   struct{}
+	acquire struct{ conn string }
+	found   struct { // the outer addresses of a tunnel's next attempt
+		end    *end
+		number int // of the search
+		path   esp.Path
+		reason tunnel.Reason // why there is none; empty: there is
+		hint   string
+	}
+	question struct{ reply chan api.Status }
+	order    struct {
+		action api.Action
+		reply  chan result
+	}
+	result struct {
+		done api.Done
+		err  error
+	}
+	stop struct{}
+)
+
+// A loop owns the connections: everything that it has is its goroutine's.
+type loop struct {
+	log     *slog.Logger
+	mail    *mailbox
+	engine  *ike.Engine
+	gateway *datapath.Gateway
+	routes  *routes
+	finder  finder
+	head    api.Gateway // what does not change of the status
+	started time.Time
+	conns   []*connection
+	ends    map[string]*end // by peer, "connection/tunnel"
+	deleted chan struct{}   // closed once every connection is deleted
+}
+
+// A connection is one VPN connection: what decides for it, and what the status shows besides.
+type connection struct {
+	shown    api.Connection // name, id, role, routing and domain are set
+	networks []netip.Prefix // behind the peer
+	logic    *tunnel.Connection
+	ends     []*end
+	up       bool // its routes are
+	wake     time.Time
+}
+
+// An end is one tunnel of a connection.
+type end struct {
+	conn   *connection
+	index  int
+	name   string
+	peer   string     // "connection/tunnel"
+	local  netip.Addr // our outer address; invalid: by the route to the peer
+	remote string     // the peer's outer address or host name; empty: any, we cannot begin
+	inside *string
+
+	ikes     []session.IKEInfo // newest last
+	children []session.ChildInfo
+	path     esp.Path // outer addresses last used
+	search   int      // number of the search for addresses that counts
+	lost     string   // why the last search found none
+}
+
+// run serves the mail and the connections' deadlines until ctx is done.
+func (l *loop) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if at := l.nextWake(); !at.IsZero() {
+			timer.Reset(time.Until(at))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.mail.ready:
+		case <-timer.C:
+		}
+		for _, mail := range l.mail.take() {
+			l.handle(ctx, time.Now(), mail)
+		}
+		now := time.Now()
+		for _, c := range l.conns {
+			if !c.wake.IsZero() && !c.wake.After(now) {
+				l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Wake})
+			}
+		}
+	}
+}
+
+func (l *loop) nextWake() time.Time {
+	var first time.Time
+	for _, c := range l.conns {
+		if !c.wake.IsZero() && (first.IsZero() || c.wake.Before(first)) {
+			first = c.wake
+		}
+	}
+	return first
+}
+
+func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
+	switch m := mail.(type) {
+	case begin:
+		for _, c := range l.conns {
+			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Begin})
+		}
+	case stop:
+		for _, c := range l.conns {
+			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Delete})
+		}
+		l.checkDeleted(now)
+	case session.Event:
+		l.observe(ctx, now, m)
+	case acquire:
+		for _, c := range l.conns {
+			if c.shown.Name == m.conn {
+				l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Traffic})
+			}
+		}
+	case found:
+		l.start(ctx, now, m)
+	case question:
+		m.reply <- l.status(now)
+	case order:
+		done, err := l.act(ctx, now, m.action)
+		m.reply <- result{done, err}
+	default:
+		panic(fmt.Sprintf("bug: mail of type %T", mail))
+	}
+}
+
+// tell gives an event to a connection and does what it answers.
+func (l *loop) tell(ctx context.Context, now time.Time, c *connection, ev tunnel.Event) {
+	out := c.logic.Handle(now, ev)
+	c.wake = out.Wake
+	if out.Choose.Changed { // first: packets are waiting for it
+		l.choose(c, out.Choose.Tunnel)
+	}
+	for _, cmd := range out.IKE {
+		l.command(ctx, now, c, cmd)
+	}
+	if out.Routes.Changed {
+		c.up = out.Routes.Up
+		l.publish()
+	}
+	for _, ch := range out.Changes {
+		l.record(c, ch)
+	}
+	if len(out.Changes) > 0 {
+		l.checkDeleted(now)
+	}
+}
+
+func (l *loop) choose(c *connection, i int) {
+	name := ""
+	if i >= 0 {
+		name = c.ends[i].name
+	}
+	if err := l.gateway.Choose(c.shown.Name, name); err != nil {
+		panic("bug: the data path and the loop disagree: " + err.Error())
+	}
+}
+
+func (l *loop) command(ctx context.Context, now time.Time, c *connection, cmd tunnel.IKECommand) {
+	e := c.ends[cmd.Tunnel]
+	reason := session.Reason(cmd.Reason)
+	switch cmd.Do {
+	case tunnel.Initiate:
+		e.search++
+		l.finder.find(ctx, e, e.search, l.mail)
+	case tunnel.Close, tunnel.Discard:
+		e.search++ // what is being looked for is not wanted any more
+		l.engine.Do(e.peer, session.Close{Quiet: cmd.Do == tunnel.Discard, Reason: reason})
+	}
+}
+
+// start begins an attempt whose addresses were found, or says that they were not.
+func (l *loop) start(ctx context.Context, now time.Time, f found) {
+	if f.number != f.end.search {
+		return
+	}
+	if f.reason != "" {
+		if f.hint != f.end.lost { // once, not at each attempt
+			l.log.Warn("no outer address", "peer", f.end.peer, "reason", string(f.reason), "hint", f.hint)
+		}
+		f.end.lost = f.hint
+		l.tell(ctx, now, f.end.conn, tunnel.Event{Kind: tunnel.Failed, Tunnel: f.end.index, Reason: f.reason, Hint: f.hint, Initiator: true})
+		return
+	}
+	f.end.lost = ""
+	if len(f.end.ikes) == 0 {
+		f.end.path = f.path
+	}
+	l.routes.pin(f.end.peer, f.path.Remote.Addr())
+	l.engine.Do(f.end.peer, session.Initiate{Path: f.path})
+}
+
+// checkDeleted says when nothing is left.
+func (l *loop) checkDeleted(now time.Time) {
+	for _, c := range l.conns {
+		if c.logic.Report(now).State != tunnel.Deleted {
+			return
+		}
+	}
+	select {
+	case <-l.deleted:
+	default:
+		close(l.deleted)
+	}
+}

@@ -1,0 +1,121 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"twinbore/esp"
+	"twinbore/ike/session"
+	"twinbore/tunnel"
+)
+
+// wanted reports whether the loop has a use for an event: messages and drops are for the log alone.
+func wanted(ev session.Event) bool {
+	return ev.Peer != "" && ev.Kind != session.Message && ev.Kind != session.Dropped && ev.Kind != session.Weak
+}
+
+// observe notes what IKE says for the status, and tells the connection.
+func (l *loop) observe(ctx context.Context, now time.Time, ev session.Event) {
+	e := l.ends[ev.Peer]
+	if e == nil {
+		return
+	}
+	e.note(ev)
+	fact := tunnel.Event{Tunnel: e.index, Child: ev.Child.ID, Old: ev.Old, Reason: tunnel.Reason(ev.Reason), Hint: ev.Hint,
+		Initiator: ev.IKE.Initiator}
+	switch ev.Kind {
+	case session.IKEUp:
+		l.routes.pin(e.peer, ev.IKE.Path.Remote.Addr())
+		fact.Kind = tunnel.IKEUp
+	case session.IKEDown:
+		fact.Kind = tunnel.IKEDown
+	case session.ChildUp:
+		fact.Kind = tunnel.ChildUp
+	case session.ChildRekeyed:
+		fact.Kind = tunnel.ChildRekeyed
+	case session.ChildDown:
+		fact.Kind = tunnel.ChildDown
+	case session.ChildFailed:
+		fact.Kind = tunnel.ChildFailed
+	case session.Failed:
+		fact.Kind = tunnel.Failed
+	case session.Moved:
+		l.routes.pin(e.peer, ev.IKE.Path.Remote.Addr())
+		return
+	default:
+		return
+	}
+	l.tell(ctx, now, e.conn, fact)
+}
+
+// note keeps what the status shows of SAs.
+func (e *end) note(ev session.Event) {
+	same := func(i session.IKEInfo) bool { return i.SPIi == ev.IKE.SPIi && i.SPIr == ev.IKE.SPIr }
+	switch ev.Kind {
+	case session.IKEUp:
+		e.ikes = append(e.ikes, ev.IKE)
+		e.path = ev.IKE.Path
+	case session.IKERekeyed: // it has other SPIs than the one it replaces, which is nearly always the only one
+		if len(e.ikes) > 0 {
+			e.ikes = e.ikes[:len(e.ikes)-1]
+		}
+		e.ikes = append(e.ikes, ev.IKE)
+		e.path = ev.IKE.Path
+	case session.Moved:
+		if i := slices.IndexFunc(e.ikes, same); i >= 0 {
+			e.ikes[i] = ev.IKE
+		}
+		e.path = ev.IKE.Path
+	case session.IKEDown:
+		i := slices.IndexFunc(e.ikes, same)
+		if i < 0 && len(e.ikes) > 0 {
+			i = 0
+		}
+		if i >= 0 {
+			e.ikes = slices.Delete(e.ikes, i, i+1)
+		}
+		if len(e.ikes) == 0 {
+			e.children = nil
+		}
+	case session.ChildUp:
+		e.children = append(e.children, ev.Child)
+	case session.ChildRekeyed:
+		e.drop(ev.Old)
+		e.children = append(e.children, ev.Child)
+	case session.ChildDown:
+		e.drop(ev.Child.ID)
+	}
+}
+
+func (e *end) drop(id esp.ChildID) {
+	e.children = slices.DeleteFunc(e.children, func(c session.ChildInfo) bool { return c.ID == id })
+}
+
+// record writes a change into the operator's timeline. The engine has its own lines for what happens to SAs.
+func (l *loop) record(c *connection, ch tunnel.Change) {
+	name := func(i int) string {
+		if i < 0 {
+			return "none"
+		}
+		return c.ends[i].name
+	}
+	switch ch.Kind {
+	case tunnel.TunnelUp:
+		l.log.Info(ch.Kind.String(), "peer", c.ends[ch.Tunnel].peer, "after", ch.After.Round(time.Millisecond))
+	case tunnel.TunnelDown:
+		level := slog.LevelWarn
+		if ch.Reason == tunnel.AdminIsDown {
+			level = slog.LevelInfo
+		}
+		l.log.Log(context.Background(), level, ch.Kind.String(), "peer", c.ends[ch.Tunnel].peer, "reason", string(ch.Reason),
+			"hint", ch.Hint, "after", ch.After.Round(time.Millisecond))
+	case tunnel.TunnelReason: // whoever found the reason has logged it
+		l.log.Debug(ch.Kind.String(), "peer", c.ends[ch.Tunnel].peer, "reason", string(ch.Reason), "hint", ch.Hint)
+	case tunnel.Switched:
+		l.log.Info(ch.Kind.String(), "connection", c.shown.Name, "from", name(ch.From), "to", name(ch.To))
+	case tunnel.StateChanged:
+		l.log.Info(ch.Kind.String(), "connection", c.shown.Name, "state", ch.State.String())
+	}
+}

@@ -1,0 +1,137 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"twinbore/config"
+	"twinbore/config/secret"
+	"twinbore/esp"
+	"twinbore/ike"
+	"twinbore/ike/auth"
+	"twinbore/ike/ikev2"
+)
+
+// peers makes of each tunnel what the engine needs to know. A secret that cannot be had now stops its tunnel and no
+// other (SEC-04).
+func (d *Daemon) peers(ctx context.Context, g config.Gateway, conns []config.Connection, opts Options) ([]ike.Peer, error) {
+	store := secret.Store{Dir: g.Secrets.Dir, CredentialsDir: os.Getenv("CREDENTIALS_DIRECTORY"), LookupEnv: os.LookupEnv}
+	var peers []ike.Peer
+	for _, c := range conns {
+		for _, t := range c.Tunnels {
+			name := c.Name + "/" + t.Name
+			p, err := peerOf(g, c, t, opts)
+			if err != nil {
+				return nil, fmt.Errorf("tunnel %s: %w", name, err)
+			}
+			p.Auth.Secrets = d.secretsOf(ctx, store, name, t.PSK)
+			peers = append(peers, p)
+		}
+	}
+	return peers, nil
+}
+
+// secretsOf fetches a tunnel's keys: the one in use, and the one before it while that is accepted.
+func (d *Daemon) secretsOf(ctx context.Context, store secret.Store, peer string, psk config.PSK) []auth.Secret {
+	var out []auth.Secret
+	for _, key := range []struct {
+		ref  secret.Ref
+		last bool
+	}{{psk.Current, false}, {psk.Previous, true}} {
+		if key.ref.IsZero() {
+			continue
+		}
+		s, err := store.Resolve(ctx, key.ref)
+		if err != nil {
+			d.log.Error("secret not available", "peer", peer, "err", err)
+			continue
+		}
+		a := auth.Secret{Peer: peer, Key: s.Reveal()}
+		if key.last {
+			a.NotAfter = psk.PreviousUntil
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// peerOf translates one tunnel.
+func peerOf(g config.Gateway, c config.Connection, t config.Tunnel, opts Options) (ike.Peer, error) {
+	p := ike.Peer{
+		LocalAddrs:  outerAddrs(t.Local),
+		RemoteAddrs: outerAddrs(t.Remote.Addr),
+		Config: ikev2.Config{
+			Peer:           c.Name + "/" + t.Name,
+			IKE:            c.IKE,
+			ESP:            c.ESP,
+			Local:          selectorsFor(c.LocalTS()),
+			Remote:         selectorsFor(c.RemoteTS()),
+			RefuseNarrower: c.Narrow == config.NarrowRefuse,
+			Window:         c.ReplayWindow,
+			IKELifetime:    c.Lifetimes.IKE,
+			ChildLifetime:  c.Lifetimes.ESP,
+			RekeyAt:        c.Lifetimes.RekeyAt,
+			Jitter:         c.Lifetimes.Jitter,
+			NATTPort:       g.Outside.NATTPort,
+			PeerNATTPort:   opts.PeerNATTPort,
+			Retransmit:     opts.Retransmit,
+		},
+	}
+	if c.DPD.Action != config.DPDNone {
+		p.DPD = ikev2.DPD{Interval: c.DPD.Interval, Retries: c.DPD.Retries}
+	}
+	// The data path carries ESP in UDP only, so auto is always: we say that there is a NAT, and the peer encapsulates
+	// (RFC 7296 §2.23). The configuration refuses never.
+	p.Encap = ikev2.EncapAlways
+	var err error
+	if p.LocalID, err = localID(t); err != nil {
+		return ike.Peer{}, err
+	}
+	if t.RemoteID != "" {
+		if p.RemoteID, err = auth.ParseID(t.RemoteID); err != nil {
+			return ike.Peer{}, fmt.Errorf("remote_id %q: %w", t.RemoteID, err)
+		}
+	} else if t.Remote.Addr.IsValid() {
+		p.RemoteID = auth.IDFromAddr(t.Remote.Addr)
+	} else if t.Remote.Host != "" {
+		if p.RemoteID, err = auth.ParseID(t.Remote.Host); err != nil {
+			return ike.Peer{}, fmt.Errorf("remote %q as remote_id: %w", t.Remote.Host, err)
+		}
+	}
+	return p, nil
+}
+
+// localID is who we say that we are: what the configuration says, or else our outside address, for which the
+// route to the peer is asked when nothing names it.
+func localID(t config.Tunnel) (auth.ID, error) {
+	if t.LocalID != "" {
+		id, err := auth.ParseID(t.LocalID)
+		if err != nil {
+			return auth.ID{}, fmt.Errorf("local_id %q: %w", t.LocalID, err)
+		}
+		return id, nil
+	}
+	if t.Local.IsValid() {
+		return auth.IDFromAddr(t.Local), nil
+	}
+	towards := t.Remote.Addr
+	if !towards.IsValid() {
+		towards = netip.AddrFrom4([4]byte{192, 0, 2, 1}) // any address far away (RFC 5737): the default route's is ours
+	}
+	addr, err := routeTo(towards)
+	if err != nil {
+		return auth.ID{}, fmt.Errorf("our outside address is our IKE identity, and there is no route to %v that tells it: %w "+
+			"(hint: set gateway.outside.address or gateway.outside.identity)", towards, plain(err))
+	}
+	return auth.IDFromAddr(addr), nil
+}
+
+func selectorsFor(networks []netip.Prefix) []esp.Selector {
+	var out []esp.Selector
+	for _, p := range networks {
+		out = append(out, esp.SelectorFor(p))
+	}
+	return out
+}

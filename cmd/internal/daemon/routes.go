@@ -1,0 +1,157 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"twinbore/routing"
+	"twinbore/tunnel/datapath"
+)
+
+// reconcileEvery is how often the host's tables are looked at without a reason: others change them too (R19).
+const reconcileEvery = 30 * time.Second
+
+// A host is what routes need of the host; *kernel.Kernel is one.
+type host interface {
+	routing.Sink
+	// PinPeers keeps packets to these outer addresses, and to no others, on the host's own routes.
+	PinPeers(ctx context.Context, peers []netip.Addr) error
+	// Close removes everything of ours.
+	Close() error
+}
+
+// routes brings the host's tables to the wanted state, away from the loop, which must not wait for the kernel. It
+// always works with the newest whole state; what was wanted in between is skipped.
+type routes struct {
+	log     *slog.Logger
+	host    host // nil: there is nothing to bring anywhere
+	gateway *datapath.Gateway
+	ready   chan struct{} // holds one token while there may be work
+
+	mu    sync.Mutex // guards the rest
+	want  []routing.Route
+	peers map[string]netip.Addr // outer addresses by tunnel
+	ok    bool                  // the host has what is wanted
+}
+
+func newRoutes(log *slog.Logger, h host, g *datapath.Gateway) *routes {
+	return &routes{log: log, host: h, gateway: g, ready: make(chan struct{}, 1), peers: map[string]netip.Addr{}}
+}
+
+// publish says what is wanted from now on; the caller must not change want afterwards.
+func (r *routes) publish(want []routing.Route) {
+	r.mu.Lock()
+	r.want, r.ok = want, false
+	r.mu.Unlock()
+	r.nudge()
+}
+
+// pin says where a tunnel's peer is: its packets must never be routed into the tunnel.
+func (r *routes) pin(tunnel string, peer netip.Addr) {
+	r.mu.Lock()
+	changed := r.peers[tunnel] != peer
+	r.peers[tunnel] = peer
+	r.mu.Unlock()
+	if changed {
+		r.nudge()
+	}
+}
+
+// applied reports whether the host has what was published last.
+func (r *routes) applied() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ok
+}
+
+func (r *routes) nudge() {
+	select {
+	case r.ready <- struct{}{}:
+	default:
+	}
+}
+
+// run works until ctx is done.
+func (r *routes) run(ctx context.Context) {
+	if r.host == nil {
+		<-ctx.Done()
+		return
+	}
+	tick := time.NewTicker(reconcileEvery)
+	defer tick.Stop()
+	last := ""
+	for {
+		r.gateway.SetOwn(ownAddresses())
+		err := r.apply(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && err.Error() != last:
+			last = err.Error()
+			r.log.Error("routes are not as they should be", "err", err)
+		case err == nil && last != "":
+			last = ""
+			r.log.Info("routes are as they should be")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.ready:
+		case <-tick.C:
+		}
+	}
+}
+
+// apply brings the host to the state wanted now. Peers come first: a route that covers one must find it pinned.
+func (r *routes) apply(ctx context.Context) error {
+	r.mu.Lock()
+	want := r.want
+	var peers []netip.Addr
+	for p := range maps.Values(r.peers) {
+		peers = append(peers, p)
+	}
+	r.mu.Unlock()
+	if err := r.host.PinPeers(ctx, peers); err != nil {
+		return err
+	}
+	if err := r.host.Apply(ctx, want); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(want) == len(r.want) && (len(want) == 0 || &want[0] == &r.want[0]) {
+		r.ok = true
+	}
+	return nil
+}
+
+// ownAddresses returns the addresses of this host. None where the system does not say.
+func ownAddresses() []netip.Addr {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var own []netip.Addr
+	for _, a := range list {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			own = append(own, p.Addr())
+		}
+	}
+	return own
+}
+
+// publish tells the routes what the connections want: every network, up or not.
+func (l *loop) publish() {
+	var want []routing.Route
+	for _, c := range l.conns {
+		for _, p := range c.networks {
+			want = append(want, routing.Route{Prefix: p, Conn: c.shown.Name, Origin: routing.Static, Up: c.up})
+		}
+	}
+	l.routes.publish(want)
+}

@@ -1,0 +1,117 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"twinbore/cmd/internal/api"
+	"twinbore/esp"
+	"twinbore/ike/session"
+	"twinbore/routing"
+	"twinbore/tunnel"
+)
+
+// status says how everything stands.
+func (l *loop) status(now time.Time) api.Status {
+	st := api.Status{SchemaVersion: api.SchemaVersion, Gateway: l.head, Connections: []api.Connection{}}
+	st.Gateway.UptimeSeconds = int64(now.Sub(l.started) / time.Second)
+	for _, c := range l.conns {
+		st.Connections = append(st.Connections, l.showConnection(now, c))
+	}
+	return st
+}
+
+func (l *loop) showConnection(now time.Time, c *connection) api.Connection {
+	report := c.logic.Report(now)
+	out := c.shown
+	out.State, out.Since = report.State.String(), api.Stamp(report.Since)
+	out.Routes, out.Tunnels = []api.Route{}, []api.Tunnel{}
+	if report.Active >= 0 {
+		out.ActiveTunnel = api.Ptr(c.ends[report.Active].name)
+	}
+	for _, p := range c.networks {
+		out.Routes = append(out.Routes, api.Route{Prefix: p.String(), Source: routing.Static.String(), Tunnel: out.ActiveTunnel,
+			Installed: c.up && l.routes.applied()})
+	}
+	for i, e := range c.ends {
+		out.Tunnels = append(out.Tunnels, l.showTunnel(now, e, report.Tunnels[i]))
+	}
+	return out
+}
+
+func (l *loop) showTunnel(now time.Time, e *end, report tunnel.TunnelReport) api.Tunnel {
+	out := api.Tunnel{Name: e.name, Status: "DOWN", Since: api.Stamp(report.Since), Reason: string(report.Reason), Hint: report.Hint,
+		Admin: "up", Inside: e.inside, Children: []api.Child{}}
+	if report.Up {
+		out.Status = "UP"
+	}
+	if report.AdminDown {
+		out.Admin = "down"
+	}
+	if !report.NextRetry.IsZero() {
+		out.NextRetry = api.Ptr(api.Stamp(report.NextRetry))
+	}
+	local := ""
+	if e.local.IsValid() {
+		local = e.local.String()
+	}
+	out.Local, out.Remote = showOuter(e.path.Local, local), showOuter(e.path.Remote, e.remote)
+	if len(e.ikes) > 0 {
+		out.IKE = showIKE(now, e.ikes[len(e.ikes)-1])
+	}
+	for _, c := range e.children {
+		out.Children = append(out.Children, showChild(now, c))
+	}
+	t := l.gateway.Traffic(e.peer)
+	out.Traffic = api.Traffic{RXBytes: t.RxBytes, TXBytes: t.TxBytes, RXPackets: t.RxPackets, TXPackets: t.TxPackets, Drops: t.Drops}
+	if !t.LastRx.IsZero() {
+		out.Traffic.LastRX = api.Ptr(api.Stamp(t.LastRx))
+	}
+	return out
+}
+
+// showOuter is an outer address in use; while none is, what the configuration says: an address, a host name or nothing.
+func showOuter(used netip.AddrPort, configured string) *string {
+	if used.IsValid() {
+		return api.Ptr(used.String())
+	}
+	return api.Ptr(configured)
+}
+
+func showIKE(now time.Time, i session.IKEInfo) *api.IKE {
+	out := &api.IKE{Version: i.Version, Role: "responder", SPIInitiator: fmt.Sprintf("%016x", i.SPIi), SPIResponder: fmt.Sprintf("%016x", i.SPIr),
+		Suite: i.Suite, Established: api.Stamp(i.Established), RekeyInSeconds: secondsTo(now, i.RekeyAt), NAT: i.NAT,
+		LocalID: i.LocalID, RemoteID: i.RemoteID}
+	if i.Initiator {
+		out.Role = "initiator"
+	}
+	return out
+}
+
+func showChild(now time.Time, c session.ChildInfo) api.Child {
+	out := api.Child{SPIIn: c.SPIIn.String(), SPIOut: c.SPIOut.String(), Suite: c.Suite, Encap: "esp", ESN: c.ESN,
+		Established: api.Stamp(c.Established), RekeyInSeconds: secondsTo(now, c.RekeyAt), LocalTS: showSelectors(c.Local),
+		RemoteTS: showSelectors(c.Remote)}
+	if c.Encap {
+		out.Encap = "udp"
+	}
+	return out
+}
+
+func showSelectors(list []esp.Selector) []string {
+	out := []string{}
+	for _, s := range list {
+		out = append(out, s.String())
+	}
+	return out
+}
+
+// secondsTo is how long from now to at, not below zero; nil for never.
+func secondsTo(now, at time.Time) *int64 {
+	if at.IsZero() {
+		return nil
+	}
+	s := max(0, int64(at.Sub(now)/time.Second))
+	return &s
+}
