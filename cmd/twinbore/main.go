@@ -17,6 +17,13 @@ import (
 
 // commands are the subcommands, in the order of the help text.
 var commands = []func(*app) *cobra.Command{
+	newRun,
+	newStatus,
+	newUp,
+	newDown,
+	newRestart,
+	newRekey,
+	newDemo,
 	newCheck,
 	newInit,
 	newSchema,

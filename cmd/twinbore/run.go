@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"twinbore/cmd/internal/daemon"
+	"twinbore/config"
+)
+
+func newRun(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the gateway in the foreground",
+		Long: `Run the gateway in the foreground until SIGTERM or SIGINT, which delete the SAs at the peers and take the
+routes away, within 2 seconds. The log goes to standard error: text on a terminal, JSON elsewhere.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := a.load()
+			if err != nil {
+				return err
+			}
+			cfg := *loaded
+			if cmd.Flags().Changed("socket") {
+				cfg.Gateway.API.Socket = a.socket
+			}
+			log := newLogger(a.err, cfg.Gateway.Log, a.verbose)
+			for _, w := range cfg.Warnings {
+				log.Warn("configuration", "at", w.Pos.String(), "hint", w.Text)
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			defer onHangup(ctx, func() { log.Warn("reload is not supported yet; restart to take a new configuration") })()
+			d, err := daemon.Build(ctx, &cfg, daemon.Options{Version: version, Log: log})
+			switch {
+			case errors.Is(err, fs.ErrPermission):
+				return failure(exitPermission, err)
+			case err != nil:
+				return err
+			}
+			return d.Run(ctx)
+		},
+	}
+}
+
+// onHangup calls do for each SIGHUP, which would end the process otherwise, until the returned function is called.
+func onHangup(ctx context.Context, do func()) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				do()
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+		signal.Stop(hangups)
+	}
+}
+
+// newLogger writes to w in the form and from the level that the configuration says.
+func newLogger(w io.Writer, cfg config.Log, verbose bool) *slog.Logger {
+	var level slog.Level
+	if level.UnmarshalText([]byte(cfg.Level)) != nil || verbose {
+		level = slog.LevelDebug
+	}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration { // JSON would have nanoseconds
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}
+	if cfg.Format == config.LogJSON || cfg.Format == config.LogAuto && !isTerminal(w) {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
