@@ -62,8 +62,8 @@ func (c *Config) Domain(name string) (*Domain, bool) {
 	return &c.Domains[i], true
 }
 
-// LocalTS returns what we offer as our side of the Child SA: networks that do not overlap by more than they are
-// written, or everything of the families that the connection routes.
+// LocalTS returns what we offer as our side of the Child SA: our networks, or everything of the families that the
+// connection routes.
 func (c *Connection) LocalTS() []netip.Prefix {
 	if c.Selectors == SelectorsNetworks {
 		return slices.Clone(c.LocalNetworks)
