@@ -8,7 +8,8 @@ import (
 // Credentials are the secrets of this gateway. A value is made whole and not changed afterwards, so it may be shared
 // between goroutines; new secrets make a new value.
 type Credentials struct {
-	Secrets []Secret
+	Secrets      []Secret
+	Certificates []CertifiedPeer // the peers that prove themselves by certificates; all others do by a secret
 }
 
 // A Secret is a pre-shared key with one peer. Several for one peer, valid at the same time, let a key be changed

@@ -13,11 +13,23 @@ import (
 // MaxIDLen bounds an identity, in octets. The longest names in use, of DNS, have 253.
 const MaxIDLen = 255
 
-// An ID is an identity: what an IDi or IDr payload says (RFC 7296 §3.5). Two are the same when they are equal, type
-// and every octet, letters in upper and lower case being different. The zero ID is nobody.
+// An ID is an identity: what an IDi or IDr payload says (RFC 7296 §3.5). Equal tells whether two are the same. The zero
+// ID is nobody.
 type ID struct {
 	Type wire.IDType
-	Data string // the octets of the payload: 4 or 16 of an address, the name otherwise, without a terminator
+	// Data is the octets of the payload: 4 or 16 of an address, the DER of a distinguished name, the name itself
+	// otherwise, without a terminator.
+	Data string
+}
+
+// Equal reports whether two identities are the same: type and every octet, letters in upper and lower case being different.
+// Distinguished names are compared part by part instead of by their encoding, which is not the same everywhere, and never as
+// text (AUT-14).
+func (id ID) Equal(other ID) bool {
+	if id.Type == wire.IDDERASN1DN && other.Type == wire.IDDERASN1DN {
+		return sameDN([]byte(id.Data), []byte(other.Data))
+	}
+	return id == other
 }
 
 // prefixes are the words before a colon that say the type of what follows.
@@ -31,8 +43,9 @@ var prefixes = []struct {
 }
 
 // ParseID reads an identity as configuration has it: an address ("203.0.113.10", "2001:db8::1"), a name with its type
-// before it ("fqdn:gw.example", "email:ops@gw.example", "keyid:branch-7", "keyid:0x6162" in hex), or a bare name, which
-// is an email address if it has an @ and an FQDN otherwise.
+// before it ("fqdn:gw.example", "email:ops@gw.example", "keyid:branch-7", "keyid:0x6162" in hex), a distinguished name
+// ("C=CH, O=Example, CN=gw", in the certificate's order, as strongSwan and openssl print it), or a bare name, which is an
+// email address if it has an @ and an FQDN otherwise.
 func ParseID(text string) (ID, error) {
 	id, err := parseID(text)
 	if err != nil {
@@ -47,6 +60,9 @@ func parseID(text string) (ID, error) {
 			return named(p.kind, name)
 		}
 	}
+	if name, ok := strings.CutPrefix(text, "dn:"); ok {
+		return distinguished(name)
+	}
 	if addr, err := netip.ParseAddr(text); err == nil {
 		if addr.Zone() != "" {
 			return ID{}, errors.New("an address of a link has no meaning at the peer, leave the zone out or use a name")
@@ -56,12 +72,30 @@ func parseID(text string) (ID, error) {
 	switch {
 	case strings.HasPrefix(text, "@"):
 		return ID{}, fmt.Errorf("a name stands without @ before it: %q", "fqdn:"+text[1:])
+	case looksLikeDN(text):
+		return distinguished(text)
 	case strings.ContainsRune(text, '@'):
 		return named(wire.IDRFC822, text)
 	case strings.ContainsRune(text, '='):
-		return ID{}, errors.New("not supported yet: distinguished names")
+		return distinguished(text)
 	}
 	return named(wire.IDFQDN, text)
+}
+
+// distinguished encodes a distinguished name.
+func distinguished(text string) (ID, error) {
+	name, err := parseDNText(text)
+	if err != nil {
+		return ID{}, err
+	}
+	data, err := name.encode()
+	if err != nil {
+		return ID{}, err
+	}
+	if _, err := parseDN(data); err != nil { // what was given in hexadecimal may be nonsense
+		return ID{}, err
+	}
+	return ID{Type: wire.IDDERASN1DN, Data: string(data)}, nil
 }
 
 // named checks what follows a type.
@@ -109,8 +143,8 @@ func IDFromAddr(addr netip.Addr) ID {
 }
 
 // FromWire takes the identity out of a peer's payload. Types that are not supported, addresses of a wrong length and
-// names that are empty or longer than MaxIDLen are errors: nobody can be meant. What the octets of a name are is
-// not judged, for a strange one equals none that is configured.
+// names that are empty or longer than MaxIDLen are errors: nobody can be meant; so are distinguished names that are not
+// DER. What the octets of another name are is not judged, for a strange one equals none that is configured.
 func FromWire(p *wire.ID) (ID, error) {
 	n := len(p.Data)
 	switch p.Kind {
@@ -125,6 +159,10 @@ func FromWire(p *wire.ID) (ID, error) {
 	case wire.IDFQDN, wire.IDRFC822, wire.IDKeyID:
 		if n == 0 || n > MaxIDLen {
 			return ID{}, fmt.Errorf("identity of type %s has %d octets, 1 to %d are possible", p.Kind, n, MaxIDLen)
+		}
+	case wire.IDDERASN1DN:
+		if _, err := parseDN(p.Data); err != nil {
+			return ID{}, err
 		}
 	default:
 		return ID{}, fmt.Errorf("identity of type %s is not supported", p.Kind)

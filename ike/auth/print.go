@@ -8,17 +8,25 @@ import (
 	"twinbore/ike/wire"
 )
 
-// maxPrinted is how much of an identity is shown, in letters.
-const maxPrinted = 64
+// maxPrinted is how much of an identity is shown, in letters; maxPrintedDN is that of a distinguished name, whose last
+// part matters most.
+const (
+	maxPrinted   = 64
+	maxPrintedDN = 256
+)
 
 // String shows the identity in the form that ParseID reads, with its type before it unless that is plain. It is safe
 // in a log and on a terminal whatever a peer sent: octets that are no printable ASCII are written \xNN, and what is
-// longer than 64 letters is cut and ends in "...".
+// longer than 64 letters, 256 of a distinguished name, is cut and ends in "...".
 func (id ID) String() string {
 	switch id.Type {
 	case wire.IDIPv4, wire.IDIPv6:
 		if addr, ok := netip.AddrFromSlice([]byte(id.Data)); ok {
 			return addr.String()
+		}
+	case wire.IDDERASN1DN:
+		if name, err := parseDN([]byte(id.Data)); err == nil {
+			return cutTo(maxPrintedDN, name.String())
 		}
 	case 0:
 		return "nobody"
@@ -59,9 +67,11 @@ func escape(data string) string {
 	return b.String()
 }
 
-func cut(text string) string {
-	if len(text) <= maxPrinted {
+func cut(text string) string { return cutTo(maxPrinted, text) }
+
+func cutTo(most int, text string) string {
+	if len(text) <= most {
 		return text
 	}
-	return text[:maxPrinted-3] + "..."
+	return text[:most-3] + "..."
 }
