@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -37,6 +38,7 @@ gateway:
 connections:
   - name: hq
     routing: static
+    crypto: {ike: [aes256gcm16-prfsha256-x25519], esp: [aes256gcm16-x25519]}
     remote_networks: [10.2.0.0/16]
     dpd: {interval: 1s, retries: 2}
     ha: {preempt_after: 5s}
@@ -55,6 +57,7 @@ connections:
     role: cloud
     start: wait
     routing: static
+    crypto: {ike: [aes256gcm16-prfsha256-x25519], esp: [aes256gcm16-x25519]}
     remote_networks: [10.1.0.0/16]
     dpd: {interval: 1s, retries: 2}
     ha: {preempt_after: 5s}
@@ -68,8 +71,10 @@ type site struct {
 	t    *testing.T
 	d    *Daemon
 	host *tuntest.Fake
-	stop func() // ends it and waits
+	stop func() error // ends it and waits
 	log  *journal
+
+	fails bool // it is meant to end with an error
 }
 
 // open runs a gateway of this configuration on net until the test ends.
@@ -94,18 +99,18 @@ func open(t *testing.T, net *simnet.Net, text string, change func(*Daemon)) *sit
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.d.Run(ctx) }()
-	stopped := false
-	s.stop = func() {
-		if stopped {
-			return
+	s.stop = sync.OnceValue(func() error {
+		if !s.fails {
+			cancel()
 		}
-		stopped = true
-		cancel()
-		if err := <-ended; err != nil {
+		defer cancel()
+		return <-ended
+	})
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil && !s.fails {
 			t.Errorf("gateway %s ended with %v", cfg.Gateway.Name, err)
 		}
-	}
-	t.Cleanup(s.stop)
+	})
 	return s
 }
 
@@ -262,7 +267,7 @@ func TestStatusShowsTheNegotiation(t *testing.T) {
 			t.Errorf("got %+v, %+v", st.Gateway, c)
 		}
 		one := c.Tunnels[0]
-		if one.IKE == nil || one.IKE.Role != "initiator" || one.IKE.Version != 2 || one.IKE.Suite != "aes256gcm16-prfsha384-ecp384" ||
+		if one.IKE == nil || one.IKE.Role != "initiator" || one.IKE.Version != 2 || one.IKE.Suite != "aes256gcm16-prfsha256-curve25519" ||
 			one.IKE.RemoteID != "198.51.100.1" || len(one.IKE.SPIInitiator) != 16 || one.IKE.RekeyInSeconds == nil {
 			t.Errorf("ike: %+v", one.IKE)
 		}
@@ -331,8 +336,8 @@ func TestReasons(t *testing.T) {
 	}{
 		"wrong key":        {[2]string{"the key of tunnel one", "another key altogether"}, "AUTH_FAILED", "key"},
 		"wrong identity":   {[2]string{"remote: 198.51.100.1,", "remote: 198.51.100.1, remote_id: gw.example,"}, "AUTH_FAILED", ""},
-		"no IKE proposal":  {[2]string{"routing: static", "routing: static\n    crypto: {ike: [aes128-sha256-modp3072]}"}, "NO_PROPOSAL_IKE", ""},
-		"no ESP proposal":  {[2]string{"routing: static", "routing: static\n    crypto: {esp: [chacha20poly1305]}"}, "NO_PROPOSAL_ESP", ""},
+		"no IKE proposal":  {[2]string{"ike: [aes256gcm16-prfsha256-x25519]", "ike: [aes128-sha256-modp3072]"}, "NO_PROPOSAL_IKE", ""},
+		"no ESP proposal":  {[2]string{"esp: [aes256gcm16-x25519]", "esp: [chacha20poly1305]"}, "NO_PROPOSAL_ESP", ""},
 		"no host of this":  {[2]string{"remote: 198.51.100.1,", "remote: vpn.invalid,"}, "DNS_FAILED", "vpn.invalid"},
 		"nobody there":     {[2]string{"remote: 198.51.100.1,", "remote: 198.51.100.77,"}, "NO_RESPONSE", ""},
 		"secret not there": {[2]string{`inline: "the key of tunnel one"`, "env: TWINBORE_TEST_NO_SUCH_KEY"}, "SECRET_UNAVAILABLE", "psk"},

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net"
@@ -107,7 +108,8 @@ func (r *routes) run(ctx context.Context) {
 	}
 }
 
-// apply brings the host to the state wanted now. Peers come first: a route that covers one must find it pinned.
+// apply brings the host to the state wanted now. Peers come first: a route that covers one must find it pinned. The host
+// does what it can of each, whatever is wrong with the other.
 func (r *routes) apply(ctx context.Context) error {
 	r.mu.Lock()
 	want := r.want
@@ -116,10 +118,7 @@ func (r *routes) apply(ctx context.Context) error {
 		peers = append(peers, p)
 	}
 	r.mu.Unlock()
-	if err := r.host.PinPeers(ctx, peers); err != nil {
-		return err
-	}
-	if err := r.host.Apply(ctx, want); err != nil {
+	if err := errors.Join(r.host.PinPeers(ctx, peers), r.host.Apply(ctx, want)); err != nil {
 		return err
 	}
 	r.mu.Lock()

@@ -10,18 +10,20 @@ import (
 func (d *Daemon) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	failed := make(chan error, 4) // one for each part that can
-	part := func(name string, run func(context.Context) error) {
+	failed := make(chan struct{}, 3)
+	var errs [3]error // the data path's first: when it ends, the others fail for want of it
+	part := func(i int, name string, run func(context.Context) error) {
 		d.running.Go(func() {
 			if err := run(inner); err != nil {
-				failed <- fmt.Errorf("%s: %w", name, err)
+				errs[i] = fmt.Errorf("%s: %w", name, err)
+				failed <- struct{}{}
 			}
 		})
 	}
-	part("data path", d.gateway.Run)
-	part("ike", d.engine.Run)
+	part(0, "data path", d.gateway.Run)
+	part(1, "ike", d.engine.Run)
 	if d.api != nil {
-		part("control socket", func(ctx context.Context) error { return d.api.Run(ctx, d.control) })
+		part(2, "control socket", func(ctx context.Context) error { return d.api.Run(ctx, d.control) })
 	}
 	d.running.Go(func() { d.routes.run(inner) })
 	d.running.Go(func() {
@@ -31,12 +33,16 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.mail.post(begin{})
 	d.log.Info("gateway started", "connections", len(d.loop.conns))
 
-	var err error
 	select {
 	case <-ctx.Done():
-	case err = <-failed:
-		d.log.Error("gateway failed", "err", err)
+	case <-failed:
+		d.log.Error("a part of the gateway failed")
 	}
 	d.end(ctx, cancel)
-	return err
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
