@@ -23,8 +23,9 @@ type traffic struct {
 
 	mu      sync.Mutex // guards the rest
 	paused  bool
-	sent    uint32
-	arrived map[uint32]bool
+	first   uint32       // number of the first packet since the last mark
+	next    uint32       // number of the next packet
+	arrived int          // since the last mark; what comes twice never leaves the gateway
 	last    [2]time.Time // of the last arrival at each host, or of the last mark
 	gap     time.Duration
 }
@@ -41,7 +42,7 @@ type tally struct {
 }
 
 func newTraffic(left, right *tuntest.Fake) *traffic {
-	return &traffic{arrived: map[uint32]bool{}, hosts: [2]trafficHost{
+	return &traffic{hosts: [2]trafficHost{
 		{left, netip.AddrFrom4([4]byte{10, 1, 0, 10})}, {right, netip.AddrFrom4([4]byte{10, 2, 0, 20})}}}
 }
 
@@ -79,8 +80,8 @@ func (t *traffic) number() (uint32, bool) {
 	if t.paused {
 		return 0, false
 	}
-	t.sent++
-	return t.sent, true
+	t.next++
+	return t.next - 1, true
 }
 
 func (t *traffic) receive(ctx context.Context, host int) {
@@ -99,7 +100,10 @@ func (t *traffic) receive(ctx context.Context, host int) {
 func (t *traffic) note(host int, number uint32, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.arrived[number] = true
+	if number < t.first {
+		return
+	}
+	t.arrived++
 	t.gap = max(t.gap, now.Sub(t.last[host]))
 	t.last[host] = now
 }
@@ -112,10 +116,10 @@ func (t *traffic) mark() tally {
 	time.Sleep(settleTime)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := tally{sent: int(t.sent), lost: int(t.sent) - len(t.arrived), gap: t.gap}
+	sent := int(t.next - t.first)
+	out := tally{sent: sent, lost: sent - t.arrived, gap: t.gap}
 	now := time.Now()
-	t.paused, t.sent, t.gap, t.last = false, 0, 0, [2]time.Time{now, now}
-	clear(t.arrived)
+	t.paused, t.first, t.arrived, t.gap, t.last = false, t.next, 0, 0, [2]time.Time{now, now}
 	return out
 }
 
