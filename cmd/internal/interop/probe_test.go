@@ -52,6 +52,9 @@ func echo(addr string) error {
 	if err != nil {
 		return err
 	}
+	if err := deepen(c.(*net.UDPConn)); err != nil {
+		return err
+	}
 	fmt.Println("listening")
 	buf := make([]byte, 2*probeSize)
 	for {
@@ -61,6 +64,19 @@ func echo(addr string) error {
 		}
 		c.WriteTo(buf[:n], from) // unreachable for a while: the probe counts it
 	}
+}
+
+// deepen makes the socket's queue so deep that a moment without the processor loses nothing.
+func deepen(c *net.UDPConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = raw.Control(func(fd uintptr) {
+		inner = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUFFORCE, 8<<20)
+	})
+	return errors.Join(err, inner)
 }
 
 // A result is what a probe has seen.
@@ -83,6 +99,9 @@ func probe(addr string) error {
 		return err
 	}
 	defer c.Close()
+	if err := deepen(c.(*net.UDPConn)); err != nil {
+		return err
+	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
 
@@ -118,9 +137,12 @@ sending:
 		case <-stop:
 			break sending
 		case <-tick.C:
-			for due := int(time.Since(start) / probeEvery); sent < due; sent++ { // a late tick sends what it owes
+			// What a late tick owes is sent one more at a time: a burst would measure the queues on the way.
+			due := int(time.Since(start) / probeEvery)
+			for range min(due-sent, 2) {
 				binary.BigEndian.PutUint64(packet, uint64(sent))
 				c.Write(packet) // a packet that cannot leave is a lost one
+				sent++
 			}
 		}
 	}
