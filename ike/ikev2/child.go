@@ -234,18 +234,30 @@ func (s *SA) childByOut(spi esp.SPI) *child {
 
 // retire takes c off the SA when a successor has its traffic. What is on its way to us may still arrive for a while.
 func (s *SA) retire(now time.Time, c *child) {
-	s.detach(c)
+	s.detach(now, c)
 	s.p.fading = append(s.p.fading, fading{c.id, now.Add(fade)})
 }
 
 // drop ends c in the data path at once: it has no successor, and traffic must not go on into it.
-func (s *SA) drop(c *child) {
-	s.detach(c)
+func (s *SA) drop(now time.Time, c *child) {
+	s.detach(now, c)
 	s.p.childOp(session.ChildOp{Op: session.Remove, ID: c.id})
 }
 
-func (s *SA) detach(c *child) {
+// detach takes c off the SA. What c has replaced, and the peer has not deleted yet, is left to the successor of c, or is
+// in use again.
+func (s *SA) detach(now time.Time, c *child) {
 	s.children = slices.DeleteFunc(s.children, func(have *child) bool { return have == c })
+	for _, old := range s.children {
+		if old.state != childReplaced || old.replacedBy != c.id {
+			continue
+		}
+		if old.replacedBy = c.replacedBy; s.child(old.replacedBy) == nil {
+			old.state, old.replacedBy, old.active = childUp, 0, false
+			old.rekeyAt = now.Add(s.retryAfter(s.p.cfg.ChildLifetime))
+			s.activate(now, old)
+		}
+	}
 }
 
 // removeChildren takes every Child SA out of the data path at once: their IKE SA ends.

@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"bytes"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,11 @@ type childRival struct {
 type ikeRival struct {
 	sa *SA
 	n  nonces
+}
+
+// stands reports whether there is a successor of the peer's that can still be taken.
+func (r *ikeRival) stands() bool {
+	return r != nil && r.sa.state == established && slices.Contains(r.sa.p.sas, r.sa)
 }
 
 // redundant reports whether what was made with mine gives way to what was made with theirs.

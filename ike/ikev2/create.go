@@ -14,9 +14,11 @@ import (
 // maxChildren bounds the Child SAs of one IKE SA, those being rekeyed included (SM-11).
 const maxChildren = 16
 
-// askNewChild asks for a Child SA beside the ones there are (RFC 7296 §1.3.1).
+// askNewChild asks for the Child SA (RFC 7296 §1.3.1), unless the peer has made it while our request waited.
 func (s *SA) askNewChild(now time.Time) {
-	s.askChild(now, opNewChild, nil, s.firstChildGroup(), 0)
+	if len(s.children) == 0 {
+		s.askChild(now, opNewChild, nil, s.firstChildGroup(), 0)
+	}
 }
 
 // askRekeyChild asks for a successor of one Child SA (RFC 7296 §1.3.3, §2.8).
@@ -71,10 +73,14 @@ func temporaryFailure(hint string) *localError {
 	return &localError{notify: wire.NotifyTemporaryFailure, reason: session.RekeyFailed, hint: hint}
 }
 
-// answerNewChild makes a Child SA beside the ones there are.
+// answerNewChild makes a Child SA beside the ones there are. Where both ends ask at once for the one that they miss, the
+// request of the IKE SA's initiator counts.
 func (s *SA) answerNewChild(now time.Time, m *message) error {
 	if err := s.busy(); err != nil {
 		return err
+	}
+	if s.initiator && s.open != nil && s.open.op == opNewChild {
+		return temporaryFailure("our own request for the same is open")
 	}
 	c, _, err := s.answerChild(now, m)
 	if err != nil {
@@ -173,7 +179,7 @@ func (s *SA) takeOver(now time.Time, old esp.ChildID, c *child) {
 	s.activate(now, c)
 	s.announceRekey(now, c, old)
 	if replaced := s.child(old); replaced != nil {
-		replaced.state = childDeleting
+		replaced.state, replaced.replacedBy = childDeleting, c.id
 		s.want(now, task{opDeleteChild, replaced.id})
 	}
 }
@@ -213,12 +219,14 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 	case err.notify == wire.NotifyInvalidKEPayload && group != nil && x.again < maxRestarts:
 		s.release(x)
 		s.askChild(now, r.op, s.child(x.old), group, x.again+1)
+	case r.op == opNewChild && len(s.children) > 0: // the peer's own request was in the way, and has made it
+		s.release(x)
 	case r.op == opNewChild:
 		s.childFailed(now, x, err)
 	case err.notify == wire.NotifyChildSANotFound:
 		s.release(x)
 		if old := s.child(x.old); old != nil { // the peer has lost it (RFC 7296 §2.25): make another
-			s.drop(old)
+			s.drop(now, old)
 			s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.PeerDeleted,
 				Hint: "the peer does not know the Child SA any more", IKE: s.info(), Child: old.info()})
 		}

@@ -15,7 +15,7 @@ func (s *SA) answerInformational(now time.Time, m *message) error {
 		switch d.Protocol {
 		case wire.ProtoIKE: // all Child SAs go with it; whatever else the message says has no SA to act on
 			s.reply(now, m, nil)
-			if mine := s.rekeying(); mine != nil && mine.rival != nil { // its rekey is done, ours will come to nothing
+			if mine := s.rekeying(); mine != nil && mine.rival.stands() { // its rekey is done, ours will come to nothing
 				s.inherit(now, mine.rival.sa)
 			}
 			s.gone(now, session.PeerDeleted, "the peer deleted the IKE SA")
@@ -72,7 +72,7 @@ func (s *SA) peerDeletes(now time.Time, spi esp.SPI) (esp.SPI, bool) {
 
 // lost ends a Child SA that the peer deleted and that has no successor.
 func (s *SA) lost(now time.Time, c *child) {
-	s.drop(c)
+	s.drop(now, c)
 	s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.PeerDeleted,
 		Hint: "the peer deleted the Child SA", IKE: s.info(), Child: c.info()})
 }
@@ -82,7 +82,7 @@ func (s *SA) gone(now time.Time, reason session.Reason, hint string) {
 	s.report(now, reason, hint)
 	s.removeChildren(now)
 	s.open, s.pending = nil, nil
-	s.state, s.expireAt = refused, now.Add(s.p.backoff().Budget())
+	s.state, s.rekeyAt, s.expireAt = refused, time.Time{}, now.Add(s.p.backoff().Budget())
 }
 
 // askDeleteChild tells the peer that we no longer have a Child SA: by our own SPI for it (RFC 7296 §1.4.1).

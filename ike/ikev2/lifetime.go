@@ -141,7 +141,10 @@ func (s *SA) outlived(now time.Time) {
 func (s *SA) expireChild(now time.Time, c *child) {
 	switch {
 	case due(now, c.expireAt): // an expired SA must not be used (RFC 7296 §2.8)
-		s.drop(c)
+		if successor := s.child(c.replacedBy); successor != nil {
+			s.activate(now, successor)
+		}
+		s.drop(now, c)
 		if c.state == childUp || c.state == childRekeying {
 			s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.LifetimeExpired,
 				Hint: "the Child SA was not rekeyed in time; compare the lifetimes and ESP proposals on both ends", IKE: s.info(), Child: c.info()})

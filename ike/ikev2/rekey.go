@@ -2,7 +2,6 @@ package ikev2
 
 import (
 	"encoding/binary"
-	"slices"
 	"time"
 
 	"twinbore/ike/session"
@@ -110,12 +109,12 @@ func (s *SA) ikeRekeyed(now time.Time, m *message) error {
 	if err := s.begin(now, n, shared, xn); err != nil {
 		return err
 	}
-	if x.rival != nil && slices.Contains(s.p.sas, x.rival.sa) && redundant(xn, x.rival.n) {
+	if x.rival.stands() && redundant(xn, x.rival.n) {
 		n.askDeleteIKE(now)
 		s.inherit(now, x.rival.sa)
 		return nil
 	}
-	if x.rival != nil {
+	if x.rival.stands() {
 		x.rival.sa.replace(now)
 	}
 	s.handOver(now, n)
@@ -175,7 +174,7 @@ func (s *SA) rekeying() *rekeyExchange {
 func (s *SA) ikeRekeyRefused(now time.Time, m *message) error {
 	x := m.request.ike
 	x.pair.Wipe()
-	if x.rival != nil {
+	if x.rival.stands() {
 		s.inherit(now, x.rival.sa)
 		return nil
 	}

@@ -287,7 +287,7 @@ func (s *SA) unanswered(now time.Time) {
 	switch {
 	case s.state == deleting || s.closing():
 		s.end(now, s.reason, s.hint)
-	case r.ike != nil && r.ike.rival != nil: // the peer has replaced it meanwhile, and answers no more here
+	case r.ike != nil && r.ike.rival.stands(): // the peer has replaced it meanwhile, and answers no more here
 		s.inherit(now, r.ike.rival.sa)
 	case s.state == initSent && s.handshake.refusal != nil:
 		reason, hint := reasonOf(s.handshake.refusal, opInit)
