@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -53,6 +54,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		Device:   in.device,
 		Sockets:  sockets,
 		NATTPort: cfg.Gateway.Outside.NATTPort,
+		Rand:     opts.Rand,
 		Log:      d.log,
 		Acquire:  func(conn string) { d.mail.post(acquire{conn}) },
 		Spent:    d.spent,
@@ -73,6 +75,8 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		Peers:     peers,
 		Log:       d.log,
 		Observe:   d.observe,
+		Rand:      opts.Rand,
+		Shards:    shards(opts),
 		Limits: ike.Limits{HalfOpen: cfg.Gateway.Limits.HalfOpen, CookieThreshold: cfg.Gateway.Limits.CookieThreshold,
 			IKEPerSourceRPS: cfg.Gateway.Limits.IKEPerSourceRPS},
 	})
@@ -133,7 +137,7 @@ func (l *loop) add(c config.Connection, opts Options) error {
 		logic.DeadPeer = tunnel.Clear
 	}
 	var seed [8]byte
-	if _, err := rand.Read(seed[:]); err != nil {
+	if _, err := io.ReadFull(cmp.Or(opts.Rand, rand.Reader), seed[:]); err != nil {
 		return fmt.Errorf("connection %q: seed: %w", c.Name, err)
 	}
 	logic.Seed = binary.BigEndian.Uint64(seed[:])
@@ -158,6 +162,14 @@ func (l *loop) add(c config.Connection, opts Options) error {
 	conn.logic = tunnel.New(logic, l.started)
 	l.conns = append(l.conns, conn)
 	return nil
+}
+
+// shards is one goroutine per core, or one that can be repeated.
+func shards(opts Options) int {
+	if opts.Rand != nil {
+		return 1
+	}
+	return 0
 }
 
 func showGateway(g config.Gateway, mode, version string) api.Gateway {

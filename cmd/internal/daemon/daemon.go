@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -33,6 +34,9 @@ type Options struct {
 	// Retry is how long to wait after a failed attempt, Retransmit when IKE repeats a request; zero means the default.
 	Retry      tunnel.Retry
 	Retransmit session.Backoff
+	// Rand is where everything random comes from; nil: crypto/rand. With one given, IKE runs on one goroutine, so that the
+	// same octets give the same run.
+	Rand io.Reader
 }
 
 // A Daemon is one gateway. Make it with Build, and either run it once or close it.

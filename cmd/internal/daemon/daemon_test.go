@@ -80,6 +80,24 @@ type site struct {
 // open runs a gateway of this configuration on net until the test ends.
 func open(t *testing.T, net *simnet.Net, text string, change func(*Daemon)) *site {
 	t.Helper()
+	s, run := build(t, net, text, nil)
+	if change != nil {
+		change(s.d)
+	}
+	run()
+	return s
+}
+
+// openWith is open with other options.
+func openWith(t *testing.T, net *simnet.Net, text string, change func(*Options)) *site {
+	t.Helper()
+	s, run := build(t, net, text, change)
+	run()
+	return s
+}
+
+func build(t *testing.T, net *simnet.Net, text string, change func(*Options)) (_ *site, run func()) {
+	t.Helper()
 	cfg, err := config.Load(fstest.MapFS{"f.yaml": {Data: []byte(text), Mode: 0o600}}, nil, "f.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -90,12 +108,17 @@ func open(t *testing.T, net *simnet.Net, text string, change func(*Daemon)) *sit
 		Listen: func(c transport.Config) (transport.Socket, error) { return net.Listen(c.Addr), nil },
 		Log:    slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
+	if change != nil {
+		change(&opts)
+	}
 	if s.d, err = Build(t.Context(), cfg, opts); err != nil {
 		t.Fatal(err)
 	}
-	if change != nil {
-		change(s.d)
-	}
+	return s, func() { s.run(t, cfg.Gateway.Name) }
+}
+
+// run starts the gateway and ends it with the test.
+func (s *site) run(t *testing.T, name string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.d.Run(ctx) }()
@@ -108,10 +131,9 @@ func open(t *testing.T, net *simnet.Net, text string, change func(*Daemon)) *sit
 	})
 	t.Cleanup(func() {
 		if err := s.stop(); err != nil && !s.fails {
-			t.Errorf("gateway %s ended with %v", cfg.Gateway.Name, err)
+			t.Errorf("gateway %s ended with %v", name, err)
 		}
 	})
-	return s
 }
 
 func (s *site) connection() api.Connection {
