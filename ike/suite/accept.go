@@ -37,7 +37,8 @@ func Accept(ps []Proposal, answer *wire.SA, proto wire.ProtocolID, withGroups bo
 	return Selection{Suite: newSuite(proto == wire.ProtoIKE, c), Wire: a, PeerSPI: slices.Clone(a.SPI)}, nil
 }
 
-// chosen checks the transforms of an answer against those of the proposal that it chose from.
+// chosen checks the transforms of an answer against those of the proposal that it chose from. Where NONE was offered for
+// an additional key exchange, saying nothing of it means the same: strongSwan 6 answers so.
 func chosen(offered, answer wire.Proposal) (choice, error) {
 	var c choice
 	for _, t := range answer.Transforms {
@@ -50,9 +51,13 @@ func chosen(offered, answer wire.Proposal) (choice, error) {
 		c[t.Type], _ = rowOf(t)
 	}
 	for _, t := range offered.Transforms {
-		if c[t.Type].Name == "" {
+		optional := isAdditional(t.Type) && slices.Contains(offered.Transforms, noneRow.as(t.Type))
+		if c[t.Type].Name == "" && !optional {
 			return choice{}, fmt.Errorf("the peer chose no transform of type %s", t.Type)
 		}
+	}
+	if r, twice := c.repeated(); twice { // RFC 9370 §2.2.1, H-03
+		return choice{}, fmt.Errorf("the peer chose %s for two key exchanges", r.Name)
 	}
 	return c, nil
 }

@@ -121,11 +121,13 @@ func FuzzSelect(f *testing.F) {
 		ikes(f, "aes128-sha1-modp1024", "chacha20poly1305-prfsha512-curve25519"),
 		esps(f, "aes256gcm16-ecp384", "chacha20poly1305-aes128-sha512-noesn"),
 		esps(f, "aes128-sha1-esn", "aes256gcm16-aes128gcm16-modp2048-ecp256"),
+		ikes(f, "aes256gcm16-prfsha384-ecp384-ecp256-ke1_mlkem768-ke1_mlkem1024-ke2_mlkem768-ke2_none", "aes256gcm16-prfsha384-ecp384-ke1_ecp384-ke1_ecp521-ke1_none"),
+		esps(f, "aes256gcm16-ecp384-mlkem768-ke1_mlkem768-ke1_ecp384", "aes256gcm16-ecp256-ke3_mlkem1024-ke3_none-noesn"),
 	}
 	f.Fuzz(func(t *testing.T, noise []byte, seed uint64) {
 		ours := policies[seed%uint64(len(policies))]
 		proto := ours[0].Protocol
-		opts := SelectOptions{WithGroups: seed&64 != 0, PreferGroup: uint16(seed >> 8 % 32)}
+		opts := SelectOptions{WithGroups: seed&64 != 0, Additional: seed&128 != 0, PreferGroup: uint16(seed >> 8 % 32)}
 		sa := randomOffer(policies, proto, noise, seed)
 		s, err := Select(ours, sa, proto, opts)
 		if err != nil {
@@ -134,6 +136,9 @@ func FuzzSelect(f *testing.F) {
 				t.Fatalf("the explanation is %q", text)
 			}
 			for _, o := range sa.Proposals {
+				if !opts.Additional && slices.ContainsFunc(only(o, proto, opts).Transforms, func(tr wire.Transform) bool { return isAdditional(tr.Type) }) {
+					continue
+				}
 				if fits := inPolicy(ours, o, proto, opts.WithGroups); fits && unsound(only(o, proto, opts)) == "" {
 					t.Fatalf("nothing is chosen, and yet %+v is in the policy", o)
 				}
@@ -148,10 +153,19 @@ func FuzzSelect(f *testing.F) {
 		}
 		for _, r := range s.Suite.rows() {
 			if r.Name != "" && !slices.ContainsFunc(ours, func(p Proposal) bool {
-				return slices.Contains(slices.Concat(p.Encr, p.Integ, p.PRF, p.Groups), r)
+				return slices.Contains(slices.Concat(p.Encr, p.Integ, p.PRF, p.exchanges()), r)
 			}) {
 				t.Fatalf("%s is not in our policy", r.Name)
 			}
+		}
+		exchanges := append([]*Group{s.Suite.Group}, s.Suite.Additional...)
+		for i, g := range exchanges {
+			if len(exchanges) > 1 && (g == nil || slices.Contains(exchanges[:i], g)) {
+				t.Fatalf("%s: key exchange %d is missing or repeats a method", s.Suite, i)
+			}
+		}
+		if !opts.Additional && len(exchanges) > 1 {
+			t.Fatalf("%s: additional key exchanges cannot follow", s.Suite)
 		}
 		if s.Suite.Algorithm == nil || (proto == wire.ProtoIKE) != (s.Suite.PRF != nil) || proto == wire.ProtoIKE && s.Suite.Group == nil {
 			t.Fatalf("the suite is not whole: %+v", s.Suite)
@@ -168,7 +182,7 @@ func FuzzSelect(f *testing.F) {
 // only leaves out what does not count: NONE, and groups where there is no key exchange.
 func only(o wire.Proposal, proto wire.ProtocolID, opts SelectOptions) wire.Proposal {
 	o.Transforms = slices.DeleteFunc(slices.Clone(o.Transforms), func(tr wire.Transform) bool {
-		return isNone(tr) || tr.Type == wire.TransformKE && proto == wire.ProtoESP && !opts.WithGroups
+		return isNone(tr) || isExchange(tr.Type) && proto == wire.ProtoESP && !opts.WithGroups
 	})
 	return o
 }
@@ -204,7 +218,7 @@ func randomOffer(policies [][]Proposal, proto wire.ProtocolID, noise []byte, see
 			}
 			if n := len(noise); n >= 4 {
 				at := src.IntN(n - 3)
-				o.Transforms = append(o.Transforms, wire.Transform{Type: wire.TransformType(noise[at] % 8), ID: uint16(noise[at+1] % 36),
+				o.Transforms = append(o.Transforms, wire.Transform{Type: wire.TransformType(noise[at] % 14), ID: uint16(noise[at+1] % 40),
 					KeyBits: uint16(noise[at+2]%3) * 128, Bad: noise[at+3] > 200})
 			}
 		}

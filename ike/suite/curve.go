@@ -17,13 +17,13 @@ type curve struct {
 }
 
 var (
-	x25519 = &Group{Name: "curve25519", ID: 31, PublicLen: 32, SharedLen: 32,
+	x25519 = &Group{Name: "curve25519", ID: 31, PublicLen: 32, ResponseLen: 32, SharedLen: 32,
 		method: curve{curve: ecdh.X25519(), scalarLen: 32, topMask: 0xff}}
-	ecp256 = &Group{Name: "ecp256", ID: 19, PublicLen: 64, SharedLen: 32,
+	ecp256 = &Group{Name: "ecp256", ID: 19, PublicLen: 64, ResponseLen: 64, SharedLen: 32,
 		method: curve{curve: ecdh.P256(), scalarLen: 32, topMask: 0xff, point: []byte{4}}}
-	ecp384 = &Group{Name: "ecp384", ID: 20, PublicLen: 96, SharedLen: 48,
+	ecp384 = &Group{Name: "ecp384", ID: 20, PublicLen: 96, ResponseLen: 96, SharedLen: 48,
 		method: curve{curve: ecdh.P384(), scalarLen: 48, topMask: 0xff, point: []byte{4}}}
-	ecp521 = &Group{Name: "ecp521", ID: 21, PublicLen: 132, SharedLen: 66,
+	ecp521 = &Group{Name: "ecp521", ID: 21, PublicLen: 132, ResponseLen: 132, SharedLen: 66,
 		method: curve{curve: ecdh.P521(), scalarLen: 66, topMask: 0x01, point: []byte{4}}}
 )
 

@@ -69,8 +69,6 @@ var foreign = []foreignRow{
 	{"ecp512bp", KindGroup, 30, whyUnmade},
 	{"curve448", KindGroup, 32, whyUnmade},
 	{"mlkem512", KindGroup, 35, whyUnmade},
-	{"mlkem768", KindGroup, 36, whyUnmade},
-	{"mlkem1024", KindGroup, 37, whyUnmade},
 }
 
 // foreignWord finds the algorithm that word names with strongSwan's spelling.
@@ -93,8 +91,10 @@ func foreignWord(word string) (foreignRow, bool) {
 // transformName is how a transform of a peer is called in logs and errors: by its word in a proposal, or by type and
 // number. It holds nothing of the peer's but numbers.
 func transformName(t wire.Transform) string {
-	name, known := knownName(t)
-	if !known {
+	name, known := knownName(asFirst(t))
+	if known {
+		name = inPlace(t.Type, name)
+	} else {
 		name = fmt.Sprintf("%s %d", t.Type, t.ID)
 	}
 	if t.Bad {
@@ -109,7 +109,7 @@ func knownName(t wire.Transform) (string, bool) {
 		return r.Name, true
 	}
 	if isNone(t) {
-		return "none", true
+		return noneName, true
 	}
 	for _, f := range foreign {
 		if f.kind.Transform() == t.Type && f.id == t.ID {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"twinbore/esp/protect/vectors"
@@ -33,6 +34,11 @@ func allGroups() []*Group {
 		}
 	}
 	return all
+}
+
+// dhGroups leaves out the KEMs, whose halves differ.
+func dhGroups() []*Group {
+	return slices.DeleteFunc(allGroups(), func(g *Group) bool { return g.encapsulate != nil })
 }
 
 // RFC 5903 §8, RFC 7748 §6.1, and CRY-02: what begins with zeros keeps them on both sides.
@@ -63,6 +69,9 @@ func TestSharedRefusesBadPublicValues(t *testing.T) {
 	pairs := map[string]*KeyPair{}
 	for _, c := range vectors.Load(t, "ike-dh-refused.txt") {
 		name := c.Text(t, "group")
+		if public, shared, err := groupNamed(t, name).Respond(seeded(1), c.Hex(t, "peer")); !errors.Is(err, ErrPublicValue) || public != nil || shared != nil {
+			t.Errorf("%s: a responder gives %x, %x and error %v, want ErrPublicValue", c.Name(), public, shared, err)
+		}
 		if pairs[name] == nil {
 			k, err := groupNamed(t, name).Generate(seeded(1))
 			if err != nil {
@@ -74,13 +83,46 @@ func TestSharedRefusesBadPublicValues(t *testing.T) {
 			t.Errorf("%s: got secret %x and error %v, want ErrPublicValue", c.Name(), got, err)
 		}
 	}
-	if len(pairs) != len(allGroups()) {
-		t.Errorf("the vectors are about %d groups of %d", len(pairs), len(allGroups()))
+	if len(pairs) != len(dhGroups()) {
+		t.Errorf("the vectors are about %d groups of %d", len(pairs), len(dhGroups()))
 	}
 }
 
+// Whatever the group, an initiator and a responder have the same secret.
 func TestGroupsAgreeWithThemselves(t *testing.T) {
 	for _, g := range allGroups() {
+		k, err := g.Generate(seeded(1))
+		if err != nil {
+			t.Fatal(g.Name, err)
+		}
+		answer, responder, err := g.Respond(seeded(2), k.Public())
+		if err != nil {
+			t.Fatal(g.Name, err)
+		}
+		initiator, err := k.Shared(answer)
+		if err != nil {
+			t.Fatal(g.Name, err)
+		}
+		if !bytes.Equal(initiator, responder) {
+			t.Errorf("%s: the two ends have different secrets", g.Name)
+		}
+		if len(k.Public()) != g.PublicLen || len(answer) != g.ResponseLen || len(initiator) != g.SharedLen {
+			t.Errorf("%s: %d, %d and %d octets, want %d, %d and %d", g.Name, len(k.Public()), len(answer), len(initiator),
+				g.PublicLen, g.ResponseLen, g.SharedLen)
+		}
+		again, other, err := g.Respond(seeded(3), k.Public())
+		if err != nil || bytes.Equal(again, answer) || bytes.Equal(other, responder) {
+			t.Errorf("%s: two answers are equal (%v)", g.Name, err)
+		}
+		if k.Group() != g {
+			t.Errorf("%s: its pair is of %s", g.Name, k.Group().Name)
+		}
+	}
+}
+
+// A responder that puts the shared secret off uses a pair as an initiator does.
+func TestGroupsOfTwoEqualHalves(t *testing.T) {
+	for _, g := range dhGroups() {
 		a, errA := g.Generate(seeded(1))
 		b, errB := g.Generate(seeded(2))
 		if errA != nil || errB != nil {
@@ -88,20 +130,12 @@ func TestGroupsAgreeWithThemselves(t *testing.T) {
 		}
 		ab, errA := a.Shared(b.Public())
 		ba, errB := b.Shared(a.Public())
-		if errA != nil || errB != nil {
-			t.Fatal(g.Name, errA, errB)
+		if errA != nil || errB != nil || !bytes.Equal(ab, ba) || g.PublicLen != g.ResponseLen {
+			t.Errorf("%s: the two ends have %x, %v and %x, %v", g.Name, ab, errA, ba, errB)
 		}
-		if !bytes.Equal(ab, ba) {
-			t.Errorf("%s: the two ends have different secrets", g.Name)
-		}
-		if len(a.Public()) != g.PublicLen || len(ab) != g.SharedLen {
-			t.Errorf("%s: %d and %d octets, want %d and %d", g.Name, len(a.Public()), len(ab), g.PublicLen, g.SharedLen)
-		}
-		if bytes.Equal(a.Public(), b.Public()) {
-			t.Errorf("%s: two random sources give one key", g.Name)
-		}
-		if a.Group() != g {
-			t.Errorf("%s: its pair is of %s", g.Name, a.Group().Name)
+		answer, shared, err := g.Respond(seeded(2), a.Public())
+		if err != nil || !bytes.Equal(answer, b.Public()) || !bytes.Equal(shared, ab) {
+			t.Errorf("%s: Respond differs from a pair of the same octets (%v)", g.Name, err)
 		}
 	}
 }
@@ -120,13 +154,13 @@ func TestGenerateFollowsItsRandomSource(t *testing.T) {
 	}
 }
 
-// A broken source must not end in a weak key or an endless loop. X25519 makes a sound key of any octets.
+// A broken source must not end in a weak key or an endless loop. X25519 and ML-KEM make a sound key of any octets.
 func TestGenerateRefusesABrokenSource(t *testing.T) {
 	for _, g := range allGroups() {
 		if _, err := g.Generate(bytes.NewReader(make([]byte, 8))); err == nil {
 			t.Errorf("%s: a source that ends gives a key", g.Name)
 		}
-		if g == x25519 {
+		if g == x25519 || g.encapsulate != nil {
 			continue
 		}
 		if _, err := g.Generate(zeros{}); err == nil {
@@ -148,7 +182,7 @@ func TestGroupByID(t *testing.T) {
 			t.Errorf("number %d does not lead to %s", g.ID, g.Name)
 		}
 	}
-	for _, id := range []uint16{0, 1, 17, 22, 23, 24, 32, 35, 1025, 65535} { // MAL-12, D-04
+	for _, id := range []uint16{0, 1, 17, 22, 23, 24, 32, 35, 38, 1025, 65535} { // MAL-12, D-04
 		if g := GroupByID(id); g != nil {
 			t.Errorf("number %d leads to %s, want none", id, g.Name)
 		}
@@ -259,18 +293,30 @@ func TestExponentsAreLongEnough(t *testing.T) {
 
 func BenchmarkGroup(b *testing.B) {
 	for _, g := range allGroups() {
-		peer, err := g.Generate(seeded(1))
+		k, err := g.Generate(seeded(1))
+		if err != nil {
+			b.Fatal(err)
+		}
+		answer, _, err := g.Respond(seeded(2), k.Public())
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Run(fmt.Sprintf("%s/generate+shared", g.Name), func(b *testing.B) {
-			src := seeded(2)
+			src := seeded(3)
 			for b.Loop() {
 				k, err := g.Generate(src)
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := k.Shared(peer.Public()); err != nil {
+				if _, err := k.Shared(answer); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("%s/respond", g.Name), func(b *testing.B) {
+			src := seeded(3)
+			for b.Loop() {
+				if _, _, err := g.Respond(src, k.Public()); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -11,8 +11,8 @@ import (
 // A candidate is a peer's proposal, sorted for the choice.
 type candidate struct {
 	*wire.Proposal
-	flaw   string                                  // why nobody could accept it, "" if one could
-	byType [wire.TransformESN + 1][]wire.Transform // its transforms, in their order; those of unknown types left out
+	flaw   string                           // why nobody could accept it, "" if one could
+	byType [transformTypes][]wire.Transform // its transforms, in their order; those of unknown types left out
 }
 
 func candidates(offer *wire.SA, proto wire.ProtocolID) []candidate {
@@ -38,7 +38,7 @@ func candidates(offer *wire.SA, proto wire.ProtocolID) []candidate {
 }
 
 // A choice is one row for each transform type; the zero Row where there is none.
-type choice [wire.TransformESN + 1]Row
+type choice [transformTypes]Row
 
 // A match is what came of laying a peer's proposal beside one of our alternatives.
 type match struct {
@@ -48,39 +48,40 @@ type match struct {
 
 	// rank orders the matches of one alternative, the least being best: for each type the place of the chosen row in our
 	// order, and before the group's place whether it is another than the preferred one.
-	rank [6]int
+	rank [transformTypes]int
 }
 
 func (a alternative) match(o *candidate, opts SelectOptions) match {
 	var m match
 	ranked := 0
 	rank := func(place int) { m.rank[ranked] = place; ranked++ }
+	exchanges := a.exchanges(o, opts)
 	for _, t := range transformOrder {
 		offered := o.byType[t]
 		if len(a[t]) == 0 {
 			m.none(t, offered, opts)
 			continue
 		}
-		place := firstOf(a[t], offered)
-		if t == wire.TransformKE {
-			preferred := slices.IndexFunc(a[t], func(r Row) bool { return r.ID == opts.PreferGroup })
-			if preferred >= 0 && slices.ContainsFunc(offered, a[t][preferred].is) {
-				place = preferred
-			}
-			if place == preferred {
-				rank(0)
-			} else {
-				rank(1)
-			}
+		row := exchanges[t]
+		if !isExchange(t) {
+			row = firstOf(a[t], offered)
 		}
-		if place < 0 {
+		if row.Name == "" {
 			m.missing = append(m.missing, t)
 			continue
 		}
-		row := a[t][place]
 		m.choice[t] = row
-		m.transforms = append(m.transforms, offered[slices.IndexFunc(offered, row.is)])
-		rank(place)
+		if i := slices.IndexFunc(offered, row.is); i >= 0 { // NONE of ours needs no word of theirs
+			m.transforms = append(m.transforms, offered[i])
+		}
+		switch {
+		case t != wire.TransformKE:
+		case row.ID == opts.PreferGroup:
+			rank(0)
+		default:
+			rank(1)
+		}
+		rank(slices.Index(a[t], row))
 	}
 	return m
 }
@@ -93,19 +94,24 @@ func (m *match) none(t wire.TransformType, offered []wire.Transform, opts Select
 		m.transforms = append(m.transforms, offered[i])
 		return
 	}
-	if len(offered) > 0 && (t != wire.TransformKE || opts.WithGroups) {
+	if len(offered) > 0 && (!isExchange(t) || opts.WithGroups) {
 		m.missing = append(m.missing, t)
 	}
 }
 
-// isNone recognizes the two types of transform that have a NONE.
+// isNone recognizes the types of transform that have a NONE.
 func isNone(t wire.Transform) bool {
-	return t == wire.Transform{Type: wire.TransformINTEG, ID: idNone} || t == wire.Transform{Type: wire.TransformKE, ID: idNone}
+	return t == wire.Transform{Type: wire.TransformINTEG, ID: idNone} || asFirst(t) == wire.Transform{Type: wire.TransformKE, ID: idNone}
 }
 
-// firstOf is the place of the first of ours that is among the offered, -1 if none is.
-func firstOf(ours []Row, offered []wire.Transform) int {
-	return slices.IndexFunc(ours, func(r Row) bool { return slices.ContainsFunc(offered, r.is) })
+// firstOf is the first of ours that is among the offered, the zero Row if none is.
+func firstOf(ours []Row, offered []wire.Transform) Row {
+	for _, r := range ours {
+		if slices.ContainsFunc(offered, r.is) {
+			return r
+		}
+	}
+	return Row{}
 }
 
 // flaw says what makes a peer's proposal unacceptable whatever our policy, "" if nothing does. place counts from 1.
@@ -122,7 +128,7 @@ func flaw(o *wire.Proposal, proto wire.ProtocolID, place int) string {
 	aead := slices.ContainsFunc(o.Transforms, isAEAD)
 	for _, t := range o.Transforms {
 		switch {
-		case t.Type < wire.TransformENCR || t.Type > wire.TransformESN: // RFC 7296 §3.3.6
+		case t.Type < wire.TransformENCR || t.Type >= transformTypes: // RFC 7296 §3.3.6
 			return fmt.Sprintf("it has a transform of the unknown type %d", t.Type)
 		case aead && t.Type == wire.TransformINTEG && !isNone(t): // RFC 7296 §3.3, RFC 5282 §8
 			return fmt.Sprintf("it joins a cipher that protects integrity itself with %s", transformName(t))

@@ -21,13 +21,27 @@ type Mismatch struct {
 
 // A Difference is a kind of algorithm in which two proposals have nothing in common.
 type Difference struct {
-	Kind   Kind
-	Theirs []string // empty: they have none
-	Ours   []string // empty: we want none
+	Kind       Kind
+	Additional int      // of KindGroup: which additional key exchange, 1 to 7 (RFC 9370); 0: the first key exchange
+	Theirs     []string // empty: they have none
+	Ours       []string // empty: we want none
+	Taken      bool     // there is something in common, but another key exchange needs it (RFC 9370 §2.2.1)
 }
 
 func (d Difference) String() string {
-	return fmt.Sprintf("%s: they offer %s, we accept %s", d.Kind, oneOf(d.Theirs, "and"), oneOf(d.Ours, "or"))
+	s := fmt.Sprintf("%s: they offer %s, we accept %s", d.what(), oneOf(d.Theirs, "and"), oneOf(d.Ours, "or"))
+	if d.Taken {
+		s += ", and what is common serves another key exchange"
+	}
+	return s
+}
+
+// what says in which place the difference is.
+func (d Difference) what() string {
+	if d.Additional > 0 {
+		return fmt.Sprintf("additional key exchange %d", d.Additional)
+	}
+	return d.Kind.String()
 }
 
 // Limits of what is told of a peer's offer, which may hold thousands of transforms.
@@ -60,7 +74,7 @@ func newMismatch(ps []Proposal, theirs []candidate, proto wire.ProtocolID, opts 
 				}
 				if least < 0 || distance < least {
 					least = distance
-					m.Flaw, m.Nearest, m.usable = o.flaw, a.differences(o, missing), a.usable(o)
+					m.Flaw, m.Nearest, m.usable = o.flaw, a.differences(o, missing, opts), a.usable(o, opts)
 				}
 			}
 		}
@@ -70,18 +84,26 @@ func newMismatch(ps []Proposal, theirs []candidate, proto wire.ProtocolID, opts 
 
 // differences writes out the types in which a and o do not meet. That an AEAD needs no integrity transform goes without
 // saying where the cipher differs anyway.
-func (a alternative) differences(o *candidate, missing []wire.TransformType) []Difference {
+func (a alternative) differences(o *candidate, missing []wire.TransformType, opts SelectOptions) []Difference {
 	var ds []Difference
 	for _, t := range missing {
 		if t == wire.TransformINTEG && len(a[t]) == 0 && slices.Contains(missing, wire.TransformENCR) {
 			continue
 		}
 		d := Difference{Kind: kindOf(t)}
+		if isAdditional(t) {
+			d.Additional = int(t-wire.TransformADDKE1) + 1
+		}
+		d.Taken = isExchange(t) && len(a.options(t, o, opts)) > 0
 		for _, r := range a[t] {
 			d.Ours = append(d.Ours, longName(r))
 		}
 		for _, tr := range o.byType[t] {
-			d.Theirs = append(d.Theirs, longTransformName(tr))
+			name := longTransformName(asFirst(tr))
+			if isAdditional(t) && !opts.Additional && len(a[t]) > 0 && !isNone(tr) {
+				name += " without IKE_INTERMEDIATE"
+			}
+			d.Theirs = append(d.Theirs, name)
 		}
 		ds = append(ds, d)
 	}
@@ -119,12 +141,14 @@ func (m *Mismatch) Hint() string {
 	var wants []string
 	for _, d := range m.Nearest {
 		switch {
+		case d.Taken:
+			wants = append(wants, d.what()+" with a method that no other has")
 		case len(d.Ours) > 0:
-			wants = append(wants, fmt.Sprintf("%s %s", d.Kind, oneOf(d.Ours, "or")))
-		case d.Kind == KindGroup:
+			wants = append(wants, fmt.Sprintf("%s %s", d.what(), oneOf(d.Ours, "or")))
+		case d.Kind == KindGroup && d.Additional == 0:
 			wants = append(wants, "no PFS")
 		default:
-			wants = append(wants, "no "+d.Kind.String())
+			wants = append(wants, "no "+d.what())
 		}
 	}
 	hint := "at the peer, configure " + strings.Join(wants, ", ")
@@ -140,26 +164,31 @@ func (m *Mismatch) Hint() string {
 
 // usable is the peer's proposal as one that our configuration could hold, choosing what we accept anyway where the
 // peer leaves a choice.
-func (a alternative) usable(o *candidate) string {
+func (a alternative) usable(o *candidate, opts SelectOptions) string {
 	if o.flaw != "" {
 		return ""
 	}
 	var words []string
 	for _, t := range transformOrder {
 		offered := o.byType[t]
-		if slices.ContainsFunc(offered, isNone) || len(offered) == 0 || isBothESN(offered) {
+		if len(offered) == 0 || isBothESN(offered) {
 			continue
 		}
-		if i := firstOf(a[t], offered); i >= 0 {
-			words = append(words, a[t][i].Name)
+		row := firstOf(a[t], offered)
+		switch {
+		case row == noneRow, row.Name == "" && slices.ContainsFunc(offered, isNone):
 			continue
+		case row.Name == "":
+			i := slices.IndexFunc(offered, func(tr wire.Transform) bool { _, ok := rowOf(tr); return ok })
+			if i < 0 {
+				return ""
+			}
+			row, _ = rowOf(offered[i])
 		}
-		i := slices.IndexFunc(offered, func(tr wire.Transform) bool { _, ok := rowOf(tr); return ok })
-		if i < 0 {
-			return ""
+		if isAdditional(t) && !opts.Additional {
+			return "" // the peer could not do it
 		}
-		r, _ := rowOf(offered[i])
-		words = append(words, r.Name)
+		words = append(words, inPlace(t, row.Name))
 	}
 	p, err := parse(strings.Join(words, "-"), o.Protocol)
 	if err != nil {
@@ -200,6 +229,9 @@ func isBothESN(offered []wire.Transform) bool {
 
 // kindOf is the kind that a transform type is called by in a text.
 func kindOf(t wire.TransformType) Kind {
+	if isAdditional(t) {
+		return KindGroup
+	}
 	for k := KindENCR; k <= KindESN; k++ {
 		if k.Transform() == t {
 			return k

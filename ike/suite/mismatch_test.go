@@ -9,7 +9,12 @@ import (
 
 func mismatch(t *testing.T, ours []Proposal, theirs *wire.SA, proto wire.ProtocolID, groups GroupChoice) *Mismatch {
 	t.Helper()
-	s, err := Select(ours, theirs, proto, SelectOptions{WithGroups: groups})
+	return mismatchWith(t, ours, theirs, proto, SelectOptions{WithGroups: groups, Additional: true})
+}
+
+func mismatchWith(t *testing.T, ours []Proposal, theirs *wire.SA, proto wire.ProtocolID, opts SelectOptions) *Mismatch {
+	t.Helper()
+	s, err := Select(ours, theirs, proto, opts)
 	if err == nil {
 		t.Fatalf("%s is chosen, want a mismatch", s.Suite)
 	}
@@ -66,10 +71,47 @@ func TestMismatchExplainsItself(t *testing.T) {
 			esps(t, "aes256gcm16-esn"), offeredESP(t, WithGroups, "aes256gcm16-noesn"), wire.ProtoESP,
 			"no proposal in common: sequence numbers: they offer noesn, we accept esn (they offer aes256gcm16-noesn; we accept aes256gcm16-esn)",
 			`at the peer, configure sequence numbers esn; or add "aes256gcm16-noesn" to esp here`},
-		{"an additional key exchange",
-			ikes(t, "aes256gcm16-prfsha384-ecp384"), edited(offered(t, "aes256gcm16-prfsha384-ecp384"), with(wire.Transform{Type: 6, ID: 36})), wire.ProtoIKE,
-			"no proposal in common: their proposal cannot be accepted: it has a transform of the unknown type 6 " +
-				"(they offer aes256gcm16-prfsha384-ecp384-ADDKE1 36; we accept aes256gcm16-prfsha384-ecp384)",
+		{"an additional key exchange there, none here",
+			ikes(t, "aes256gcm16-prfsha384-ecp384"), offered(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768"), wire.ProtoIKE,
+			"no proposal in common: additional key exchange 1: they offer mlkem768, we accept none " +
+				"(they offer aes256gcm16-prfsha384-ecp384-ke1_mlkem768; we accept aes256gcm16-prfsha384-ecp384)",
+			`at the peer, configure no additional key exchange 1; or add "aes256gcm16-prfsha384-ecp384-ke1_mlkem768" to ike here`},
+		{"an additional key exchange here, none there",
+			ikes(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768"), offered(t, "aes256gcm16-prfsha384-ecp384"), wire.ProtoIKE,
+			"no proposal in common: additional key exchange 1: they offer none, we accept mlkem768 " +
+				"(they offer aes256gcm16-prfsha384-ecp384; we accept aes256gcm16-prfsha384-ecp384-ke1_mlkem768)",
+			`at the peer, configure additional key exchange 1 mlkem768; or add "aes256gcm16-prfsha384-ecp384" to ike here`},
+		{"another method for an additional key exchange",
+			esps(t, "aes256gcm16-ecp384-ke1_mlkem768-ke1_none-noesn"), offeredESP(t, WithGroups, "aes256gcm16-ecp384-ke1_mlkem1024-noesn"), wire.ProtoESP,
+			"no proposal in common: additional key exchange 1: they offer mlkem1024, we accept mlkem768 or none " +
+				"(they offer aes256gcm16-ecp384-ke1_mlkem1024-noesn; we accept aes256gcm16-ecp384-ke1_mlkem768-ke1_none-noesn)",
+			`at the peer, configure additional key exchange 1 mlkem768 or none; or add "aes256gcm16-ecp384-ke1_mlkem1024-noesn" to esp here`},
+		{"an additional key exchange in another place",
+			ikes(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768"), offered(t, "aes256gcm16-prfsha384-ecp384-ke2_mlkem768"), wire.ProtoIKE,
+			"no proposal in common: additional key exchange 1: they offer none, we accept mlkem768; additional key exchange 2: they offer mlkem768, we accept none " +
+				"(they offer aes256gcm16-prfsha384-ecp384-ke2_mlkem768; we accept aes256gcm16-prfsha384-ecp384-ke1_mlkem768)",
+			`at the peer, configure additional key exchange 1 mlkem768, no additional key exchange 2; or add "aes256gcm16-prfsha384-ecp384-ke2_mlkem768" to ike here`},
+		{"an additional key exchange of a number that nobody knows",
+			ikes(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768"),
+			edited(offered(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768"), replaced(wire.Transform{Type: 6, ID: 1025})), wire.ProtoIKE,
+			"no proposal in common: additional key exchange 1: they offer KE 1025, we accept mlkem768 " +
+				"(they offer aes256gcm16-prfsha384-ecp384-ADDKE1 1025; we accept aes256gcm16-prfsha384-ecp384-ke1_mlkem768)",
+			"at the peer, configure additional key exchange 1 mlkem768"},
+		{"a method that would serve two key exchanges",
+			ikes(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768-ke2_mlkem768-ke2_mlkem1024"),
+			edited(offered(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768"), with(wire.Transform{Type: 7, ID: 36})), wire.ProtoIKE,
+			"no proposal in common: additional key exchange 2: they offer mlkem768, we accept mlkem768 or mlkem1024, and what is common serves another key exchange " +
+				"(they offer aes256gcm16-prfsha384-ecp384-ke1_mlkem768-ke2_mlkem768; we accept aes256gcm16-prfsha384-ecp384-ke1_mlkem768-ke2_mlkem768-ke2_mlkem1024)",
+			"at the peer, configure additional key exchange 2 with a method that no other has"},
+		{"something else, where an additional key exchange is in common",
+			ikes(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768"), offered(t, "aes128gcm16-prfsha384-ecp384-ke1_mlkem768-ke1_none"), wire.ProtoIKE,
+			"no proposal in common: encryption: they offer aes128gcm16, we accept aes256gcm16 " +
+				"(they offer aes128gcm16-prfsha384-ecp384-ke1_mlkem768-ke1_none; we accept aes256gcm16-prfsha384-ecp384-ke1_mlkem768)",
+			`at the peer, configure encryption aes256gcm16; or add "aes128gcm16-prfsha384-ecp384-ke1_mlkem768" to ike here`},
+		{"an unknown type of transform",
+			ikes(t, "aes256gcm16-prfsha384-ecp384"), edited(offered(t, "aes256gcm16-prfsha384-ecp384"), with(wire.Transform{Type: 13, ID: 36})), wire.ProtoIKE,
+			"no proposal in common: their proposal cannot be accepted: it has a transform of the unknown type 13 " +
+				"(they offer aes256gcm16-prfsha384-ecp384-TRANSFORM_13 36; we accept aes256gcm16-prfsha384-ecp384)",
 			"at the peer, configure aes256gcm16-prfsha384-ecp384"},
 		{"an AEAD with integrity",
 			esps(t, "aes256gcm16"), edited(offeredESP(t, WithGroups, "aes256gcm16"), with(wire.Transform{Type: 3, ID: 12})), wire.ProtoESP,
@@ -88,6 +130,20 @@ func TestMismatchExplainsItself(t *testing.T) {
 		if got := m.Hint(); got != c.hint {
 			t.Errorf("%s: hint is\n%s\nwant\n%s", c.name, got, c.hint)
 		}
+	}
+}
+
+// H-01: a method for an additional key exchange is worth nothing from a peer that does not announce IKE_INTERMEDIATE.
+func TestMismatchWithoutIntermediate(t *testing.T) {
+	m := mismatchWith(t, ikes(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768"), offered(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768-ke1_none"),
+		wire.ProtoIKE, SelectOptions{})
+	want := "no proposal in common: additional key exchange 1: they offer mlkem768 without IKE_INTERMEDIATE and none, we accept mlkem768 " +
+		"(they offer aes256gcm16-prfsha384-ecp384-ke1_mlkem768-ke1_none; we accept aes256gcm16-prfsha384-ecp384-ke1_mlkem768)"
+	if got := m.Error(); got != want {
+		t.Errorf("error is\n%s\nwant\n%s", got, want)
+	}
+	if got, want := m.Hint(), "at the peer, configure additional key exchange 1 mlkem768"; got != want {
+		t.Errorf("hint is\n%s\nwant\n%s", got, want)
 	}
 }
 

@@ -43,7 +43,7 @@ func newMODP(name string, id uint16, prime string, exponentBits int) *Group {
 	if err != nil {
 		panic("bug: " + name + ": " + err.Error())
 	}
-	return &Group{Name: name, ID: id, PublicLen: p.Size(), SharedLen: p.Size(),
+	return &Group{Name: name, ID: id, PublicLen: p.Size(), ResponseLen: p.Size(), SharedLen: p.Size(),
 		method: modp{p: p, exponentLen: exponentBits / 8}}
 }
 

@@ -8,18 +8,23 @@ import (
 	"twinbore/ike/wire"
 )
 
-// maxWords bounds a proposal: more words than there are algorithms cannot be meant.
+// maxWords bounds a proposal: more cannot be meant, and what is offered must not go past wire.MaxTransforms.
 const maxWords = 64
 
 // ParseIKE reads a proposal for IKE SAs as strongSwan writes it: "aes256gcm16-prfsha384-ecp384",
 // "aes128-aes256-sha256-ecp256-modp2048". It needs a cipher, a PRF and a group, and an integrity transform for a
 // cipher that is no AEAD. Where no PRF is named, each integrity transform stands for the PRF of its hash as well; an
 // AEAD with an integrity transform and no PRF is read so too ("aes256gcm16-sha384-ecp384"). The order of kinds is
-// free; within a kind it is the order of preference. The error tells all that is wrong.
+// free; within a kind it is the order of preference.
+//
+// Up to seven more key exchanges follow the first where words of ke1_ to ke7_ stand: "-ecp384-ke1_mlkem768" (RFC 9370),
+// "-ke1_mlkem768-ke1_mlkem1024" for either method, and "-ke1_none" beside for one that need not take place. ML-KEM is
+// for these alone in IKE: with it the first message might not fit into a packet, and it cannot be fragmented
+// (draft-ietf-ipsecme-ikev2-mlkem §2.1). The error tells all that is wrong.
 func ParseIKE(text string) (Proposal, error) { return parse(text, wire.ProtoIKE) }
 
 // ParseESP reads a proposal for Child SAs: "aes256gcm16-ecp384", "aes256-sha256". Groups mean PFS at every rekey with
-// one of them, none means no PFS. "esn" and "noesn" say which sequence numbers are acceptable; without either both
+// one of them, none means no PFS; ML-KEM may stand alone there, and ke1_ to ke7_ follow a group as in IKE. "esn" and "noesn" say which sequence numbers are acceptable; without either both
 // are, extended ones first (RFC 4303 §2.2.1). The error tells all that is wrong.
 func ParseESP(text string) (Proposal, error) { return parse(text, wire.ProtoESP) }
 
@@ -48,6 +53,8 @@ type reader struct {
 	problems []string
 	listed   bool              // the algorithms have been listed once
 	meant    [KindESN + 1]bool // kinds of words that were wrong: that they are missing is no second problem
+
+	meantAdditional [maxAdditional]bool // the same for ke1 to ke7
 }
 
 func (r *reader) problem(format string, args ...any) {
@@ -59,6 +66,9 @@ func (r *reader) word(w string) {
 		r.problem("a word is missing beside a dash")
 		return
 	}
+	if r.additional(w) {
+		return
+	}
 	row, ok := Lookup(w)
 	if !ok {
 		r.unknown(w)
@@ -66,25 +76,31 @@ func (r *reader) word(w string) {
 	}
 	switch row.Kind {
 	case KindENCR, KindAEAD:
-		r.add(&r.p.Encr, row)
+		r.add(&r.p.Encr, row, row.Name)
 	case KindINTEG:
-		r.add(&r.p.Integ, row)
+		r.add(&r.p.Integ, row, row.Name)
 	case KindPRF:
 		if r.p.Protocol != wire.ProtoIKE {
 			r.problem("%q is a PRF, which only ike proposals have", w)
 			return
 		}
-		r.add(&r.p.PRF, row)
+		r.add(&r.p.PRF, row, row.Name)
 	case KindGroup:
-		r.add(&r.p.Groups, row)
+		if !r.fitsFirst(row) {
+			r.meant[KindGroup] = true
+			r.problem("%s is too large for the first key exchange: write %s after one of %s", w,
+				inPlace(wire.TransformADDKE1, row.Name), r.allowed(KindGroup))
+			return
+		}
+		r.add(&r.p.Groups, row, row.Name)
 	case KindESN:
 		r.addESN(w, row.Name == esnRow)
 	}
 }
 
-func (r *reader) add(to *[]Row, row Row) {
+func (r *reader) add(to *[]Row, row Row, word string) {
 	if slices.Contains(*to, row) {
-		r.problem("%s stands twice", row.Name)
+		r.problem("%s stands twice", word)
 		return
 	}
 	*to = append(*to, row)
@@ -139,13 +155,14 @@ func (r *reader) complete() {
 	case p.Protocol == wire.ProtoIKE && aead && noPRF && noInteg:
 		r.problem("a PRF is missing, one of %s: %s gives none", r.allowed(KindPRF), cipherName(p.Encr, KindAEAD))
 	}
+	r.completeAdditional()
 	if p.Protocol == wire.ProtoESP {
 		if p.ESN == nil {
 			p.ESN = slices.Clone(bothESN)
 		}
 		return
 	}
-	if len(p.Groups) == 0 && !r.meant[KindGroup] {
+	if r.noGroup() {
 		r.problem("a group is missing, one of %s", r.allowed(KindGroup))
 	}
 	if noPRF {
@@ -170,12 +187,18 @@ func cipherName(encr []Row, k Kind) string {
 func (r *reader) allowed(k Kind) string {
 	var words []string
 	for _, row := range table {
-		if row.Kind.Transform() == k.Transform() && row.Weak == "" {
+		if row.Kind.Transform() == k.Transform() && row.Weak == "" && r.fitsFirst(row) {
 			words = append(words, row.Name)
 		}
 	}
 	return strings.Join(words, ", ")
 }
+
+// fitsFirst tells whether a row may stand without ke1_ to ke7_.
+func (r *reader) fitsFirst(row Row) bool { return r.p.Protocol == wire.ProtoESP || !row.isKEM() }
+
+// noGroup tells that no first key exchange is meant.
+func (r *reader) noGroup() bool { return len(r.p.Groups) == 0 && !r.meant[KindGroup] }
 
 func (r *reader) allKinds() string {
 	kinds := []Kind{KindENCR, KindINTEG, KindPRF, KindGroup}
@@ -186,7 +209,7 @@ func (r *reader) allKinds() string {
 	for _, k := range kinds {
 		lists = append(lists, k.String()+" "+r.allowed(k))
 	}
-	return strings.Join(lists, "; ")
+	return strings.Join(append(lists, "additional key exchanges ke1_ to ke7_ before one of "+methodNames()), "; ")
 }
 
 func protocolWord(proto wire.ProtocolID) string {

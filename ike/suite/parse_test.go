@@ -45,6 +45,14 @@ func TestParseWritesTheShortestSpelling(t *testing.T) {
 		{ParseIKE, "aes256gcm16-sha384-ecp384", "aes256gcm16-prfsha384-ecp384"}, // as strongSwan reads it
 		{ParseIKE, "aes256gcm16-aes256-sha256-ecp256", "aes256gcm16-aes256-sha256-ecp256"},
 		{ParseIKE, "chacha20poly1305-prfsha256-curve25519", "chacha20poly1305-prfsha256-curve25519"},
+		{ParseIKE, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768", "aes256gcm16-prfsha384-ecp384-ke1_mlkem768"},
+		{ParseIKE, "ke1_mlkem768-ke1_none-aes128-sha256-x25519-ke3_none-ke3_ecp384-ke1_mlkem1024",
+			"aes128-sha256-curve25519-ke1_mlkem768-ke1_none-ke1_mlkem1024-ke3_none-ke3_ecp384"},
+		{ParseIKE, "aes256-sha256-ecp384-ke1_x25519-ke7_ecp521-ke2_modp4096", "aes256-sha256-ecp384-ke1_curve25519-ke2_modp4096-ke7_ecp521"},
+		{ParseIKE, "aes256-sha256-ecp384-ke1_ecp384-ke1_ecp256", "aes256-sha256-ecp384-ke1_ecp384-ke1_ecp256"}, // ecp256 is left for it
+		{ParseESP, "aes256gcm16-ecp384-ke1_mlkem768-ke1_none-noesn", "aes256gcm16-ecp384-ke1_mlkem768-ke1_none-noesn"},
+		{ParseESP, "aes256gcm16-mlkem768-noesn", "aes256gcm16-mlkem768-noesn"},
+		{ParseESP, "aes256gcm16-mlkem768-ke1_ecp384", "aes256gcm16-mlkem768-ke1_ecp384"},
 		{ParseESP, "aes256gcm16-ecp384", "aes256gcm16-ecp384"},
 		{ParseESP, "aes256gcm16", "aes256gcm16"},
 		{ParseESP, "aes256gcm16-noesn", "aes256gcm16-noesn"},
@@ -124,6 +132,32 @@ func TestParseExplainsRefusals(t *testing.T) {
 		{ParseIKE, "wireguard-please", []string{`unknown word "wireguard"; there are encryption aes128`, `unknown word "please"`, "cipher is missing", "group is missing"}, "did you mean"},
 		{ParseESP, "wireguard-aes256gcm16", []string{"sequence numbers esn, noesn"}, "PRF"},
 		{ParseIKE, strings.Repeat("aes256-", 70), []string{"71 words"}, "stands twice"},
+		{ParseIKE, "aes256-sha256-mlkem768", []string{"mlkem768 is too large for the first key exchange", "write ke1_mlkem768 after one of curve25519"}, "group is missing"},
+		{ParseIKE, "aes256-sha256", []string{"group is missing"}, "mlkem768"},
+		{ParseIKE, "aes256-sha256-ke1_mlkem768", []string{"group is missing"}, "mlkem768,"},
+		{ParseESP, "aes256gcm16-ke2_mlkem768", []string{"ke2 follows a first key exchange, which is missing", "ecp384"}, "group is missing"},
+		{ParseIKE, "aes256-sha256-ecp256-ke0_mlkem768", []string{"ke0_mlkem768: additional key exchanges are ke1 to ke7"}, "unknown"},
+		{ParseIKE, "aes256-sha256-ecp256-ke8_mlkem768", []string{"ke8_mlkem768: additional key exchanges are ke1 to ke7"}, "unknown"},
+		{ParseIKE, "aes256-sha256-ecp256-ke01_mlkem768", []string{"ke01_mlkem768: additional key exchanges are ke1 to ke7"}, "unknown"},
+		{ParseIKE, "aes256-sha256-ecp256-ke99999999999999999999_mlkem768", []string{"additional key exchanges are ke1 to ke7"}, "unknown"},
+		{ParseIKE, "aes256-sha256-ecp256-ke_mlkem768", []string{`unknown word "ke_mlkem768"`}, ""},
+		{ParseIKE, "aes256-sha256-ecp256-ke-1_mlkem768", []string{`unknown word "ke"`}, ""},
+		{ParseIKE, "aes256-sha256-ecp256-ke1_", []string{`unknown word "ke1_"; key exchange methods are mlkem768, mlkem1024, curve25519`}, "did you mean"},
+		{ParseIKE, "aes256-sha256-ecp256-ke1_mlkem786", []string{`unknown word "ke1_mlkem786", did you mean "ke1_mlkem768"?`}, ""},
+		{ParseIKE, "aes256-sha256-ecp256-ke1_kyber3", []string{`unknown word "ke1_kyber3"; key exchange methods are mlkem768`}, "modp1024"},
+		{ParseIKE, "aes256-sha256-ecp256-ke1_aes265", []string{`unknown word "ke1_aes265"; key exchange methods are mlkem768`}, "did you mean"},
+		{ParseIKE, "aes256-sha256-ecp256-ke1_mlkem512", []string{"ke1_mlkem512 is refused: not supported; use one of mlkem768"}, ""},
+		{ParseIKE, "aes256-sha256-ecp256-ke1_3des", []string{`unknown word "ke1_3des"`}, "64-bit"},
+		{ParseIKE, "aes256-sha256-ecp256-ke1_aes256", []string{"ke1_aes256: aes256 is no key exchange method", "mlkem768"}, "stands twice"},
+		{ParseIKE, "aes256-sha256-ecp256-ke1_ke2_mlkem768", []string{`unknown word "ke1_ke2_mlkem768"`}, ""},
+		{ParseIKE, "aes256-sha256-ecp256-ke1_ecp384-ke1_ecp384", []string{"ke1_ecp384 stands twice"}, ""},
+		{ParseIKE, "aes256-sha256-ecp256-ke1_x25519-ke1_curve25519", []string{"ke1_curve25519 stands twice"}, ""},
+		{ParseIKE, "aes256-sha256-ecp256-ke2_none", []string{"ke2_none lets ke2 be left out, but no method is given for it"}, ""},
+		{ParseIKE, "aes256-sha256-ecp256-ke2_none-ke2_mlkem", []string{`unknown word "ke2_mlkem"`}, "no method is given"},
+		{ParseIKE, "aes256-sha256-ecp256-ke1_ecp256", []string{"ke1 has no method of its own", "RFC 9370"}, ""},
+		{ParseIKE, "aes256-sha256-ecp256-ecp384-ke1_ecp256-ke2_ecp384", []string{"ke2 has no method of its own"}, "ke1 has"},
+		{ParseIKE, "aes256-sha256-ecp256-none", []string{`unknown word "none"`}, ""},
+		{ParseIKE, "wireguard", []string{"additional key exchanges ke1_ to ke7_ before one of mlkem768"}, ""},
 		{ParseIKE, "aes256-sha256-modp2048 ", []string{`unknown word "modp2048 "`, `"modp2048"`}, ""},
 	} {
 		p, err := c.parse(c.text)
@@ -159,11 +193,16 @@ func TestWeak(t *testing.T) {
 		!strings.Contains(got, "\nmodp1024: ") {
 		t.Errorf("weak is\n%s\nwant sha1, prfsha1 and modp1024 with their reasons", got)
 	}
+	w = esps(t, "aes256gcm16-ecp384-ke1_mlkem768-ke2_modp1024-ke2_none")[0].Weak()
+	if len(w) != 1 || !strings.HasPrefix(w[0], "ke2_modp1024: ") {
+		t.Errorf("weak is %q, want ke2_modp1024 alone", w)
+	}
 }
 
 func FuzzParseProposal(f *testing.F) {
 	for _, s := range []string{"aes256gcm16-prfsha384-ecp384", "aes128-aes256-sha256-ecp256-modp2048", "aes256gcm16-noesn-esn", "3des-md5",
-		"aes256gmc16", "--", "aes256gcm16-aes256-sha256-ecp256", "aes256gcm16-sha384-x25519"} {
+		"aes256gmc16", "--", "aes256gcm16-aes256-sha256-ecp256", "aes256gcm16-sha384-x25519",
+		"aes256gcm16-prfsha384-ecp384-ke1_mlkem768", "aes256gcm16-ecp384-ke1_mlkem768-ke1_none-ke7_modp4096-noesn", "aes256-sha256-ecp256-ke1_ecp256-ke1_none"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -188,9 +227,18 @@ func FuzzParseProposal(f *testing.F) {
 // unsound is RFC 7296 §3.3.2 and §3.3.3 said once more: what a proposal must hold and must not.
 func unsound(o wire.Proposal) string {
 	count := map[wire.TransformType]int{}
-	aead, other := 0, 0
+	aead, other, additional := 0, 0, 0
 	for _, t := range o.Transforms {
 		count[t.Type]++
+		if t.Type > 5 {
+			additional++
+		}
+		if t.Type > 12 {
+			return "an unknown type"
+		}
+		if o.Protocol == wire.ProtoIKE && t.Type == wire.TransformKE && (t.ID == 36 || t.ID == 37) {
+			return "ML-KEM in the first message"
+		}
 		if t.Bad {
 			return "a bad transform"
 		}
@@ -226,6 +274,8 @@ func unsound(o wire.Proposal) string {
 		return "a PRF missing or too much"
 	case ike && count[wire.TransformKE] == 0:
 		return "no group"
+	case count[wire.TransformKE] == 0 && additional > 0:
+		return "an additional key exchange without a first one"
 	case ike == (count[wire.TransformESN] > 0):
 		return "ESN missing or too much"
 	}

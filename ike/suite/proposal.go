@@ -16,6 +16,10 @@ type Proposal struct {
 	PRF      []Row           // IKE only
 	Groups   []Row           // ESP: none means no PFS, any means PFS with one of them
 	ESN      []bool          // ESP only; true is extended sequence numbers
+
+	// Additional is what is acceptable for the key exchanges after the first, ke1 to ke7 (RFC 9370); nothing: this one
+	// does not take place. The row "none" among others says that it need not.
+	Additional [maxAdditional][]Row
 }
 
 // String is the proposal in its shortest spelling: parsing it again gives the same proposal.
@@ -24,7 +28,7 @@ func (p Proposal) String() string {
 	if !slices.Equal(p.PRF, derivePRF(p.Integ)) {
 		rows = append(rows, p.PRF...)
 	}
-	rows = append(rows, p.Groups...)
+	rows = append(rows, p.exchanges()...)
 	if !slices.Equal(p.ESN, bothESN) {
 		rows = append(rows, esnRows(p.ESN)...)
 	}
@@ -33,7 +37,18 @@ func (p Proposal) String() string {
 
 // Weak describes each weak algorithm of the proposal, with the reason; none: nil. The configuration must allow them.
 func (p Proposal) Weak() []string {
-	return weakOf(slices.Concat(p.Encr, p.Integ, p.PRF, p.Groups))
+	return weakOf(slices.Concat(p.Encr, p.Integ, p.PRF, p.exchanges()))
+}
+
+// exchanges is the methods of all key exchanges, each under its word.
+func (p Proposal) exchanges() []Row {
+	rows := slices.Clone(p.Groups)
+	for i, list := range p.Additional {
+		for _, r := range list {
+			rows = append(rows, r.at(additionalType(i)))
+		}
+	}
+	return rows
 }
 
 // bothESN is what an ESP proposal accepts that says nothing about sequence numbers.
@@ -73,7 +88,7 @@ func names(rows []Row) []string {
 
 // An alternative is a Proposal, or the AEAD or the other part of one, by transform type: what is acceptable of each,
 // the preferred first. Nothing acceptable means that the type must be absent or NONE.
-type alternative [wire.TransformESN + 1][]Row
+type alternative [transformTypes][]Row
 
 // alternatives splits a proposal that mixes AEADs with other ciphers: on the wire they never stand in one proposal
 // (RFC 7296 §3.3), as the one kind goes without integrity and the other never. The preferred cipher's part is first.
@@ -92,6 +107,7 @@ func (p Proposal) alternatives(groups GroupChoice) []alternative {
 		a[wire.TransformPRF] = p.PRF
 		if groups == WithGroups || p.Protocol == wire.ProtoIKE {
 			a[wire.TransformKE] = p.Groups
+			copy(a[wire.TransformADDKE1:], p.Additional[:])
 		}
 		a[wire.TransformESN] = esnRows(p.ESN)
 		parts = append(parts, a)
@@ -101,6 +117,3 @@ func (p Proposal) alternatives(groups GroupChoice) []alternative {
 	}
 	return parts
 }
-
-// transformOrder is the order in which transforms are written, in proposals as on the wire.
-var transformOrder = []wire.TransformType{wire.TransformENCR, wire.TransformINTEG, wire.TransformPRF, wire.TransformKE, wire.TransformESN}

@@ -6,8 +6,8 @@ import (
 	"twinbore/ike/wire"
 )
 
-// A GroupChoice says whether an ESP offer holds key exchange groups: it does in CREATE_CHILD_SA, and never in
-// IKE_AUTH, where there is no KE payload (RFC 7296 §1.2). An IKE offer always holds them.
+// A GroupChoice says whether an ESP offer holds key exchanges, the first and additional ones: it does in
+// CREATE_CHILD_SA, and never in IKE_AUTH, where there is no KE payload (RFC 7296 §1.2). An IKE offer always holds them.
 type GroupChoice = bool
 
 // The two choices.
@@ -48,14 +48,14 @@ func (a alternative) transforms() []wire.Transform {
 	var ts []wire.Transform
 	for _, t := range transformOrder {
 		for _, r := range a[t] {
-			ts = append(ts, r.transform())
+			ts = append(ts, r.as(t))
 		}
 	}
 	return ts
 }
 
-// Groups lists the groups that a peer may choose from an offer of ps, the preferred first and each once. The first is
-// the one to send a KE payload of; an INVALID_KE_PAYLOAD that names another group than these is refused
+// Groups lists the groups that a peer may choose for the first key exchange from an offer of ps, the preferred first
+// and each once. The first is the one to send a KE payload of; an INVALID_KE_PAYLOAD that names another group than these is refused
 // (RFC 7296 §1.3).
 func Groups(ps []Proposal) []*Group {
 	var groups []*Group

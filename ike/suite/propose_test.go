@@ -46,6 +46,14 @@ func TestOffer(t *testing.T) {
 			"1 ENCR=aes256gcm16 ESN=esn ESN=noesn\n2 ENCR=aes128gcm16 ESN=noesn"},
 		{"proposals of the other protocol are not offered", append(ikes(t, "aes256-sha256-ecp256"), esps(t, "aes128gcm16")...), wire.ProtoESP, WithGroups,
 			"1 ENCR=aes128gcm16 ESN=esn ESN=noesn"},
+		{"additional key exchanges after the first, NONE where one may be left out", ikes(t, "aes256gcm16-ke7_ecp521-ke1_mlkem768-ke1_none-prfsha384-ecp384"), wire.ProtoIKE, WithGroups,
+			"1 ENCR=aes256gcm16 PRF=prfsha384 KE=ecp384 ADDKE1=ke1_mlkem768 ADDKE1=ke1_none ADDKE7=ke7_ecp521"},
+		{"additional key exchanges in both parts of a mix", ikes(t, "aes256gcm16-aes256-sha256-ecp256-ke1_mlkem768"), wire.ProtoIKE, WithGroups,
+			"1 ENCR=aes256gcm16 PRF=prfsha256 KE=ecp256 ADDKE1=ke1_mlkem768\n2 ENCR=aes256 INTEG=sha256 PRF=prfsha256 KE=ecp256 ADDKE1=ke1_mlkem768"},
+		{"additional key exchanges for ESP in CREATE_CHILD_SA", esps(t, "aes256gcm16-ecp384-ke1_mlkem768-noesn", "aes256gcm16-mlkem1024-noesn"), wire.ProtoESP, WithGroups,
+			"1 ENCR=aes256gcm16 KE=ecp384 ADDKE1=ke1_mlkem768 ESN=noesn\n2 ENCR=aes256gcm16 KE=mlkem1024 ESN=noesn"},
+		{"no key exchange at all for ESP in IKE_AUTH", esps(t, "aes256gcm16-ecp384-ke1_mlkem768-noesn", "aes256gcm16-mlkem1024-noesn"), wire.ProtoESP, WithoutGroups,
+			"1 ENCR=aes256gcm16 ESN=noesn"},
 	} {
 		offer := Offer(c.ps, c.proto, espSPI, c.groups)
 		if got := offerTexts(offer); got != c.want {
@@ -106,6 +114,9 @@ func TestGroupsAreListedOnceInOurOrder(t *testing.T) {
 	}
 	if want := "ecp384 ecp256 modp2048"; strings.Join(got, " ") != want {
 		t.Errorf("groups are %v, want %s", got, want)
+	}
+	if g := Groups(ikes(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768")); len(g) != 1 || g[0] != ecp384 {
+		t.Errorf("additional key exchanges are among the groups for the first: %v", g)
 	}
 	if g := Groups(esps(t, "aes256gcm16")); g != nil {
 		t.Errorf("a proposal without PFS has groups %v", g)

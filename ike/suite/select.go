@@ -14,6 +14,9 @@ type SelectOptions struct {
 	// PreferGroup is the group of the KE payload that came along, 0 for none: it is taken where the best proposal
 	// allows it, which spares the round trip of INVALID_KE_PAYLOAD.
 	PreferGroup uint16
+	// Additional says that more key exchanges can follow: in CREATE_CHILD_SA, by IKE_FOLLOWUP_KE; in IKE_SA_INIT only if
+	// the peer announced IKE_INTERMEDIATE, as we shall then (RFC 9370 §2.2.1, H-01). Otherwise NONE alone can be chosen.
+	Additional bool
 }
 
 // A Selection is what was agreed.
@@ -25,7 +28,8 @@ type Selection struct {
 
 // Select is the responder's choice from a peer's offer: our order of proposals decides, then our order within a kind.
 // A proposal with an unknown transform type is passed over, and so is a transform that is unknown or has an
-// unknown attribute; the rest is judged as usual (RFC 7296 §3.3.6). If nothing fits the error is a *Mismatch.
+// unknown attribute; the rest is judged as usual (RFC 7296 §3.3.6). No method serves two key exchanges (RFC 9370 §2.2.1).
+// If nothing fits the error is a *Mismatch.
 func Select(ps []Proposal, offer *wire.SA, proto wire.ProtocolID, opts SelectOptions) (Selection, error) {
 	opts.WithGroups = opts.WithGroups || proto == wire.ProtoIKE
 	theirs := candidates(offer, proto)

@@ -16,13 +16,18 @@ type Suite struct {
 	ESN       bool               // extended sequence numbers; Child SA only
 	KeyBits   uint16             // of the cipher, when it is negotiable; else 0
 
+	// Additional is the key exchanges that must follow the first, in this order and none left out (RFC 9370 §2.2.2 and
+	// §2.2.4, H-04). Those agreed to be NONE are not in it. The caller must not change it.
+	Additional []*Group
+
 	// The rows behind: Name is "" where there is none.
 	Encr, Integ, PRFRow, GroupRow Row
+	additional                    [maxAdditional]Row // by place, "none" among them
 }
 
 // newSuite puts rows together. The rows fit each other: Proposal's rules have seen to it.
 func newSuite(ike bool, c choice) Suite {
-	return Suite{
+	s := Suite{
 		IKE:       ike,
 		Algorithm: combine(c[wire.TransformENCR], c[wire.TransformINTEG]),
 		PRF:       c[wire.TransformPRF].prf,
@@ -34,6 +39,13 @@ func newSuite(ike bool, c choice) Suite {
 		PRFRow:    c[wire.TransformPRF],
 		GroupRow:  c[wire.TransformKE],
 	}
+	for i := range s.additional {
+		s.additional[i] = c[additionalType(i)]
+		if g := s.additional[i].group; g != nil {
+			s.Additional = append(s.Additional, g)
+		}
+	}
+	return s
 }
 
 // combine returns the packet protection of a cipher and, unless it is an AEAD, an integrity transform.
@@ -51,8 +63,9 @@ func (s Suite) EncrKeyLen() int { return s.Encr.keyLen() }
 // encryption key first, then this one; together they have Algorithm.KeyLen octets.
 func (s Suite) IntegKeyLen() int { return s.Integ.keyLen() }
 
-// String is the suite as one would write it in configuration: "aes256gcm16-prfsha384-ecp384". The PRF is left out
-// where it follows from the integrity transform; ESN is told apart in Suite.ESN only.
+// String is the suite as one would write it in configuration: "aes256gcm16-prfsha384-ecp384-ke1_mlkem768". The PRF is
+// left out where it follows from the integrity transform, and so are key exchanges that do not take place; ESN is told
+// apart in Suite.ESN only.
 func (s Suite) String() string {
 	var words []string
 	for _, r := range s.rows() {
@@ -66,7 +79,15 @@ func (s Suite) String() string {
 // Weak names the weak algorithms of the suite, each with the reason: "" if there are none.
 func (s Suite) Weak() string { return strings.Join(weakOf(s.rows()), "; ") }
 
-func (s Suite) rows() []Row { return []Row{s.Encr, s.Integ, s.PRFRow, s.GroupRow} }
+func (s Suite) rows() []Row {
+	rows := []Row{s.Encr, s.Integ, s.PRFRow, s.GroupRow}
+	for i, r := range s.additional {
+		if r.group != nil {
+			rows = append(rows, r.at(additionalType(i)))
+		}
+	}
+	return rows
+}
 
 // weakOf describes the weak ones among rows.
 func weakOf(rows []Row) []string {

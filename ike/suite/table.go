@@ -17,7 +17,7 @@ const (
 	KindAEAD                  // a cipher that protects integrity itself (RFC 5282, RFC 4106)
 	KindINTEG                 // an integrity transform
 	KindPRF                   // a pseudorandom function
-	KindGroup                 // a key exchange method
+	KindGroup                 // a key exchange method, of the first or of an additional key exchange
 	KindESN                   // extended sequence numbers or none
 )
 
@@ -62,7 +62,7 @@ type Row struct {
 	Kind    Kind
 	ID      uint16 // IKEv2 transform ID
 	KeyBits uint16 // Key Length attribute (RFC 7296 §3.3.5), bits; 0: the attribute must be absent
-	RFC     string // where it is specified
+	RFC     string // where it is specified: numbers of RFCs, or the name of a draft
 	Weak    string // why it needs allow_weak; "" if it does not
 
 	// One of these, by Kind; ESN rows have none.
@@ -79,7 +79,9 @@ const (
 	noESNRow = "noesn"
 	idESN    = 1
 	idNoESN  = 0
-	idNone   = 0 // of INTEG and of KE
+	idNone   = 0 // of INTEG, KE and ADDKE1 to ADDKE7
+
+	draftMLKEM = "draft-ietf-ipsecme-ikev2-mlkem" // its numbers are IANA's already
 )
 
 // table has one row per algorithm, the better first within a kind. What is not here is never offered nor accepted.
@@ -108,6 +110,8 @@ var table = []Row{
 	{Name: "modp2048", Kind: KindGroup, ID: 14, RFC: "3526", group: modp2048},
 	{Name: "modp3072", Kind: KindGroup, ID: 15, RFC: "3526", group: modp3072},
 	{Name: "modp4096", Kind: KindGroup, ID: 16, RFC: "3526", group: modp4096},
+	{Name: "mlkem768", Kind: KindGroup, ID: 36, RFC: draftMLKEM, group: mlkem768},
+	{Name: "mlkem1024", Kind: KindGroup, ID: 37, RFC: draftMLKEM, group: mlkem1024},
 	{Name: "modp1536", Kind: KindGroup, ID: 5, RFC: "3526", Weak: weakMODP, group: insecureMODP1536},
 	{Name: "modp1024", Kind: KindGroup, ID: 2, RFC: "2409", Weak: weakMODP, group: insecureMODP1024},
 
@@ -130,6 +134,9 @@ func Lookup(name string) (Row, bool) {
 
 // rowOf finds the row that a peer's transform may be chosen as.
 func rowOf(t wire.Transform) (Row, bool) {
+	if isAdditional(t.Type) && noneRow.is(t) {
+		return noneRow, true
+	}
 	for _, r := range table {
 		if r.is(t) {
 			return r, true
@@ -151,11 +158,17 @@ func (r Row) keyLen() int {
 	return 0
 }
 
-// transform is the row as it is offered.
-func (r Row) transform() wire.Transform {
-	return wire.Transform{Type: r.Kind.Transform(), ID: r.ID, KeyBits: r.KeyBits}
+// isKEM tells whether the row is a key encapsulation mechanism.
+func (r Row) isKEM() bool { return r.group != nil && r.group.encapsulate != nil }
+
+// transform is the row as it is offered, unless it is for an additional key exchange.
+func (r Row) transform() wire.Transform { return r.as(r.Kind.Transform()) }
+
+// as is the row as it is offered in a type of transform: a method of key exchange is of eight types.
+func (r Row) as(t wire.TransformType) wire.Transform {
+	return wire.Transform{Type: t, ID: r.ID, KeyBits: r.KeyBits}
 }
 
 // is tells whether t names this row and may be chosen. A Bad transform is never equal: it has an attribute that is
 // unknown or stands twice (RFC 7296 §3.3.6).
-func (r Row) is(t wire.Transform) bool { return t == r.transform() }
+func (r Row) is(t wire.Transform) bool { return asFirst(t) == r.transform() }
