@@ -102,6 +102,10 @@ func TestAcceptRefusesWhatWasNotOffered(t *testing.T) {
 	}
 	espOurs := esps(t, "aes256gcm16-ecp256")
 	withGroup := answered(t, espOurs, espOurs, wire.ProtoESP, WithGroups)
+	withoutESN := answered(t, espOurs, espOurs, wire.ProtoESP, WithGroups)
+	if s, err := Accept(espOurs, edited(withoutESN, without(wire.TransformESN)), wire.ProtoESP, WithGroups); err == nil {
+		t.Errorf("an answer that leaves sequence numbers open is accepted: %s", s.Suite)
+	}
 	if s, err := Accept(espOurs, withGroup, wire.ProtoESP, WithoutGroups); err == nil {
 		t.Errorf("a group in IKE_AUTH is accepted: %s", s.Suite)
 	}

@@ -108,6 +108,11 @@ func TestMismatchExplainsItself(t *testing.T) {
 			"no proposal in common: encryption: they offer aes128gcm16, we accept aes256gcm16 " +
 				"(they offer aes128gcm16-prfsha384-ecp384-ke1_mlkem768-ke1_none; we accept aes256gcm16-prfsha384-ecp384-ke1_mlkem768)",
 			`at the peer, configure encryption aes256gcm16; or add "aes128gcm16-prfsha384-ecp384-ke1_mlkem768" to ike here`},
+		{"something else, where an additional key exchange can be left out",
+			ikes(t, "aes256gcm16-prfsha384-ecp384-ke1_mlkem768-ke1_none"), offered(t, "aes128gcm16-prfsha384-ecp384-ke1_mlkem1024-ke1_none"), wire.ProtoIKE,
+			"no proposal in common: encryption: they offer aes128gcm16, we accept aes256gcm16 " +
+				"(they offer aes128gcm16-prfsha384-ecp384-ke1_mlkem1024-ke1_none; we accept aes256gcm16-prfsha384-ecp384-ke1_mlkem768-ke1_none)",
+			`at the peer, configure encryption aes256gcm16; or add "aes128gcm16-prfsha384-ecp384" to ike here`},
 		{"an unknown type of transform",
 			ikes(t, "aes256gcm16-prfsha384-ecp384"), edited(offered(t, "aes256gcm16-prfsha384-ecp384"), with(wire.Transform{Type: 13, ID: 36})), wire.ProtoIKE,
 			"no proposal in common: their proposal cannot be accepted: it has a transform of the unknown type 13 " +
