@@ -39,10 +39,21 @@ func (n nonces) lowest() []byte {
 	return n.r
 }
 
+// rivalOf returns the peer's successor of the Child SA that x shall replace, as long as it is in use, or nil.
+func (s *SA) rivalOf(x *childExchange) *child {
+	if x == nil || x.rival == nil {
+		return nil
+	}
+	if c := s.child(x.rival.c.id); c != nil && c.state == childUp {
+		return c
+	}
+	return nil
+}
+
 // resolveChildren decides between c, which we have just made to replace old, and the peer's rival.
 func (s *SA) resolveChildren(now time.Time, x *childExchange, c *child, n nonces) {
-	rival := x.rival.c
-	if s.child(rival.id) == nil { // the peer has deleted its own already
+	rival := s.rivalOf(x)
+	if rival == nil { // the peer has deleted its own already
 		s.takeOver(now, x.old, c)
 		return
 	}

@@ -3,6 +3,7 @@ package ikev2
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"twinbore/esp"
@@ -21,9 +22,15 @@ func (s *SA) askNewChild(now time.Time) {
 	}
 }
 
-// askRekeyChild asks for a successor of one Child SA (RFC 7296 §1.3.3, §2.8).
+// askRekeyChild asks for a successor of one Child SA (RFC 7296 §1.3.3, §2.8). One that is itself a successor which the
+// peer has not shown to have waits: the peer would answer that it does not know it.
 func (s *SA) askRekeyChild(now time.Time, id esp.ChildID) {
-	if c := s.child(id); c != nil && c.state == childUp {
+	c := s.child(id)
+	switch {
+	case c == nil || c.state != childUp:
+	case c.awaits() && slices.ContainsFunc(s.children, func(old *child) bool { return old.state == childReplaced && old.replacedBy == id }):
+		c.rekeyAt = now.Add(s.retryAfter(s.p.cfg.ChildLifetime))
+	default:
 		c.state, c.rekeyAt = childRekeying, time.Time{}
 		s.askChild(now, opRekeyChild, c, s.firstChildGroup(), 0)
 	}
@@ -215,7 +222,7 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 	switch {
 	case x.rival != nil: // the peer's own successor stands (RFC 7296 §2.25.1)
 		s.release(x)
-		s.settleOn(now, x)
+		s.fallBack(now, x)
 	case err.notify == wire.NotifyInvalidKEPayload && group != nil && x.again < maxRestarts:
 		s.release(x)
 		s.askChild(now, r.op, s.child(x.old), group, x.again+1)
@@ -239,21 +246,23 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 	return nil
 }
 
-// settleOn takes the peer's successor for good, because ours has come to nothing.
-func (s *SA) settleOn(now time.Time, x *childExchange) {
-	if rival := s.child(x.rival.c.id); rival != nil && rival.state == childUp && s.child(x.old) != nil {
-		s.yieldTo(now, x.old, rival)
+// fallBack takes the peer's successor because ours has come to nothing, or goes on with the old Child SA, if that is
+// still there.
+func (s *SA) fallBack(now time.Time, x *childExchange) {
+	old := s.child(x.old)
+	switch {
+	case old == nil || old.state != childRekeying:
+	case s.rivalOf(x) != nil:
+		s.yieldTo(now, x.old, s.rivalOf(x))
+	default:
+		old.state, old.rekeyAt = childUp, now.Add(s.retryAfter(s.p.cfg.ChildLifetime))
 	}
 }
 
 // rekeyLater keeps the old Child SA and tries again, as long as it lives.
 func (s *SA) rekeyLater(now time.Time, x *childExchange, err error) {
 	s.release(x)
-	if x.rival != nil {
-		s.settleOn(now, x)
-	} else if old := s.child(x.old); old != nil && old.state == childRekeying {
-		old.state, old.rekeyAt = childUp, now.Add(s.retryAfter(s.p.cfg.ChildLifetime))
-	}
+	s.fallBack(now, x)
 	s.rekeyFailed(now, err, opRekeyChild)
 }
 

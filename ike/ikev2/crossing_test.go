@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"twinbore/ike/session"
+	"twinbore/ike/wire"
 )
 
 // childless takes the Child SAs away on both sides, as a Delete would; the IKE SA stays.
@@ -88,5 +89,70 @@ func TestSuccessorThatIsGoneInheritsNothing(t *testing.T) {
 		l.settle()
 		l.wait(2*time.Minute, l.settle)
 		l.unharmed()
+	}
+}
+
+// TestRivalThatIsGone: both rekey the Child SA at once, and the peer deletes what it made before it answers us. The old
+// one is what is left, and must not wait for ever, nor must what is gone be taken into use.
+func TestRivalThatIsGone(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		then func(l *lab, a *SA, b *SA, old *child)
+		want int // Child SAs of a afterwards
+	}{
+		{"then it refuses", func(l *lab, a, b *SA, old *child) {
+			l.arrive(l.b, forge(b, wire.CreateChildSA, a.open.id, true, &wire.Notify{Kind: wire.NotifyTemporaryFailure}))
+			if old.state != childUp || old.rekeyAt.IsZero() {
+				t.Errorf("the old Child SA is in state %d, its rekey is planned for %v", old.state, old.rekeyAt)
+			}
+		}, 1},
+		{"then it answers nonsense", func(l *lab, a, b *SA, old *child) {
+			l.arrive(l.b, forge(b, wire.CreateChildSA, a.open.id, true))
+			if old.state != childUp || old.rekeyAt.IsZero() {
+				t.Errorf("the old Child SA is in state %d, its rekey is planned for %v", old.state, old.rekeyAt)
+			}
+		}, 1},
+		{"then it deletes the old one too", func(l *lab, a, b *SA, old *child) {
+			l.arrive(l.b, forge(b, wire.Informational, a.nextIn, false, &wire.Delete{Protocol: wire.ProtoESP, SPIs: []uint32{uint32(old.out)}}))
+		}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := connected(t)
+			old := l.a.sa().children[0]
+			l.do(l.a, session.Rekey{})
+			l.do(l.b, session.Rekey{})
+			l.deliver(l.b)
+			rival := l.a.sa().children[1]
+			l.arrive(l.b, forge(l.b.sa(), wire.Informational, l.a.sa().nextIn, false, &wire.Delete{Protocol: wire.ProtoESP, SPIs: []uint32{uint32(rival.out)}}))
+			c.then(l, l.a.sa(), l.b.sa(), old)
+			if problem := l.sound(l.a); problem != "" {
+				t.Errorf("%s\n%s", problem, l.log.String())
+			}
+			if got := len(l.a.sa().children); got != c.want {
+				t.Errorf("a has %d Child SAs, want %d\n%s", got, c.want, l.log.String())
+			}
+		})
+	}
+}
+
+// TestSuccessorIsNotRekeyedBeforeThePeerHasIt: the answer with which b made a successor is lost, and b is told to rekey.
+// If it asked for the successor's successor, a would know nothing of the SA to replace, and both would end without.
+func TestSuccessorIsNotRekeyedBeforeThePeerHasIt(t *testing.T) {
+	l := connected(t)
+	l.do(l.a, session.Rekey{})
+	l.deliver(l.a)
+	l.take(l.b)
+	l.do(l.b, session.Rekey{})
+	if len(l.b.queue) != 0 {
+		t.Errorf("b rekeys what a does not have yet\n%s", l.log.String())
+	}
+	l.settle()
+	l.wait(30*time.Second, l.settle)
+	l.unharmed()
+	if down := filter(l.b.events, session.ChildDown); len(down) > 0 {
+		t.Errorf("b lost %v", down)
+	}
+	if rekeyed := filter(l.b.events, session.ChildRekeyed); len(rekeyed) < 2 {
+		t.Errorf("b did not come back to its rekey")
 	}
 }

@@ -53,9 +53,9 @@ func (s *SA) peerDeletes(now time.Time, spi esp.SPI) (esp.SPI, bool) {
 		s.retire(now, c)
 		return 0, false
 	case childRekeying:
-		if mine := s.replacing(c.id); mine != nil && mine.rival != nil { // its rekey is done, ours will come to nothing
+		if rival := s.rivalOf(s.replacing(c.id)); rival != nil { // its rekey is done, ours will come to nothing
 			s.retire(now, c)
-			s.yieldTo(now, c.id, mine.rival.c)
+			s.yieldTo(now, c.id, rival)
 			break
 		}
 		s.lost(now, c)

@@ -120,11 +120,12 @@ func (l *lab) command(f []string) error {
 			return err
 		}
 		l.wait(d, func() {
-			if len(f) > 2 && f[2] == "deaf" { // nothing arrives
+			switch {
+			case len(f) == 2:
+				l.settle()
+			case f[2] == "deaf": // nothing arrives; "hold" keeps it all for later
 				l.a.queue, l.b.queue = nil, nil
-				return
 			}
-			l.settle()
 		})
 	default:
 		return fmt.Errorf("no such command %q", f[0])
