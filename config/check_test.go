@@ -84,10 +84,6 @@ func TestChecksBetweenKeys(t *testing.T) {
 			`f:8:9: connections[0].tunnels[1]: tunnel 2 of connection "office" has no psk; psk: {file: office-2.psk}`}},
 		{"weak algorithms", conn("crypto: compat"), []string{`f:3:13: connections[0].crypto: connection "office" has weak algorithms: modp1024: `}},
 		{"weak algorithms that are allowed", conn("crypto: compat\n    allow_weak: true"), []string{`f:3:13: warning: connections[0].crypto: connection "office" allows weak algorithms: modp1024: `}},
-		{"a second key exchange", conn("crypto: {ike: [aes256gcm16-prfsha384-ecp384-ke1_mlkem768], esp: [aes256gcm16]}"), []string{
-			`f:3:13: connections[0].crypto: not supported yet: additional key exchanges and ML-KEM`}},
-		{"ML-KEM at a rekey", conn("crypto: {ike: [aes256gcm16-prfsha384-ecp384], esp: [aes256gcm16-mlkem768]}"), []string{
-			`f:3:13: connections[0].crypto: not supported yet: additional key exchanges and ML-KEM`}},
 		{"no dead peer detection", conn("dpd: {interval: 0s}"), []string{`f:3:21: warning: connections[0].dpd.interval: a dead tunnel is noticed only at its next rekey`}},
 		{"R51, R52: IKEv1 is old and negotiates one pair", strings.NewReplacer("routing: static", "routing: policy\n    ike: 1", "[10.30.0.0/16]", "[10.30.0.0/16, 10.31.0.0/16]").Replace(base), []string{
 			`f:3:5: connections[0].selectors: IKEv1 negotiates one local and one remote network; name one of each, or use selectors: any`,
