@@ -156,7 +156,7 @@ func (s *SA) authAnswered(now time.Time, m *message) error {
 	s.remoteID = remoteName(m.idr)
 	s.becomeEstablished(now)
 	if m.sa == nil {
-		s.childFailed(now, x, refusalOr(m, wire.NotifyNoProposalChosen))
+		s.childFailed(now, x, refusalOf(m))
 		return nil
 	}
 	c, err := s.completeChild(now, m, x, n, false)
@@ -204,12 +204,13 @@ func (s *SA) authRefused(now time.Time, m *message) error {
 	return nil
 }
 
-// refusalOr returns the peer's error notify, or another where it says nothing.
-func refusalOr(m *message, otherwise wire.NotifyType) *peerError {
+// refusalOf returns the peer's error notify. An answer that neither refuses nor has what was asked for is our refusal:
+// the peer may have made what it does not tell of.
+func refusalOf(m *message) error {
 	if refusal := m.refusal(); refusal != nil {
 		return refusal
 	}
-	return &peerError{notify: otherwise}
+	return invalidSyntax("its answer has neither what we asked for nor an error")
 }
 
 // remoteName prints an identity that was valid when it was compared.

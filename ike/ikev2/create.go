@@ -153,7 +153,7 @@ func (s *SA) childAnswered(now time.Time, m *message) error {
 	x := m.request.child
 	c, err := s.completeChild(now, m, x, nonces{i: x.ni, r: m.nonce.Data}, true)
 	if err != nil {
-		s.childFailed(now, x, err)
+		s.childSpoilt(now, m.request, err)
 		return nil
 	}
 	s.install(now, c)
@@ -168,8 +168,7 @@ func (s *SA) childRekeyed(now time.Time, m *message) error {
 	n := nonces{i: x.ni, r: m.nonce.Data}
 	c, err := s.completeChild(now, m, x, n, true)
 	if err != nil {
-		s.rekeyLater(now, x, err)
-		s.deleteRefused(now, x, err)
+		s.childSpoilt(now, m.request, err)
 		return nil
 	}
 	s.install(now, c)
@@ -217,7 +216,11 @@ func (s *SA) replacing(id esp.ChildID) *childExchange {
 // childRefused is an error notify in answer to our request, or nonsense.
 func (s *SA) childRefused(now time.Time, m *message) error {
 	r := m.request
-	x, err := r.child, refusalOr(m, wire.NotifyInvalidSyntax)
+	x, err := r.child, m.refusal()
+	if err == nil {
+		s.childSpoilt(now, r, refusalOf(m))
+		return nil
+	}
 	group := namedGroup(s.p.cfg.ESP, err.data)
 	switch {
 	case x.rival != nil: // the peer's own successor stands (RFC 7296 §2.25.1)
@@ -244,6 +247,17 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 		s.rekeyLater(now, x, err)
 	}
 	return nil
+}
+
+// childSpoilt ends our request r for a Child SA, new or in place of another, with an answer that we do not take. The IKE
+// SA lives on.
+func (s *SA) childSpoilt(now time.Time, r *request, err error) {
+	if r.op == opNewChild {
+		s.childFailed(now, r.child, err)
+		return
+	}
+	s.rekeyLater(now, r.child, err)
+	s.deleteRefused(now, r.child, err)
 }
 
 // fallBack takes the peer's successor because ours has come to nothing, or goes on with the old Child SA, if that is

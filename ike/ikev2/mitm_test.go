@@ -27,7 +27,7 @@ type sealed struct {
 func (g *gateway) saOf(h wire.Header) *SA {
 	for _, s := range g.sessions {
 		for _, sa := range s.(*peer).sas {
-			if sa.spiI == h.SPIi && (sa.spiR == h.SPIr || h.SPIr == 0) {
+			if sa.spiI == h.SPIi && (sa.spiR == h.SPIr || sa.spiR == 0 || h.SPIr == 0) {
 				return sa
 			}
 		}
@@ -214,6 +214,15 @@ func (l *lab) answered(g *gateway) []wire.Payload {
 		return m.Payloads
 	}
 	return l.open(g, d.Bytes).payloads()
+}
+
+// peek is answered without taking the message out.
+func (l *lab) peek(g *gateway) []wire.Payload {
+	l.t.Helper()
+	queue := slices.Clone(g.queue)
+	list := l.answered(g)
+	g.queue = queue
+	return list
 }
 
 // says reports the kind of the only notify among payloads that are nothing else, 0 for other payloads.

@@ -178,7 +178,10 @@ func (s *SA) ikeRekeyRefused(now time.Time, m *message) error {
 		s.inherit(now, x.rival.sa)
 		return nil
 	}
-	err := refusalOr(m, wire.NotifyInvalidSyntax)
+	err := m.refusal()
+	if err == nil {
+		return refusalOf(m)
+	}
 	if group := namedGroup(s.p.cfg.IKE, err.data); err.notify == wire.NotifyInvalidKEPayload && group != nil && x.again < maxRestarts {
 		s.sendRekeyIKE(now, group, x.again+1)
 		return nil

@@ -66,7 +66,7 @@ func (s *SA) localSPI() uint64 {
 func (s *SA) receive(now time.Time, h wire.Header, raw []byte, path esp.Path) {
 	m := &message{Header: h, raw: raw, path: path}
 	if h.Initiator() == s.initiator {
-		s.p.dropped(now, m, "its initiator flag is ours")
+		s.spurn(now, m, "its initiator flag is ours")
 		return
 	}
 	if h.Response() {
@@ -82,7 +82,7 @@ func (s *SA) receive(now time.Time, h wire.Header, raw []byte, path esp.Path) {
 	if h.Exchange == wire.IKESAInit {
 		clear, parseErr := wire.ParseMessage(raw)
 		if parseErr != nil {
-			s.p.dropped(now, m, parseErr.Error())
+			s.spurn(now, m, parseErr.Error())
 			return
 		}
 		list = clear.Payloads
@@ -91,6 +91,15 @@ func (s *SA) receive(now time.Time, h wire.Header, raw []byte, path esp.Path) {
 	}
 	m.sort(list)
 	s.handle(now, m, err)
+}
+
+// spurn drops a message in clear that is malformed. If it is the first of all, the SA that it began was none.
+func (s *SA) spurn(now time.Time, m *message, why string) {
+	s.p.dropped(now, m, why)
+	if s.state == halfOpen && !s.answered {
+		s.reported = true
+		s.end(now, "", "")
+	}
 }
 
 // fresh reports whether a request is the next one. The one before is answered again, but only to the same octets; a
@@ -164,7 +173,7 @@ func (s *SA) handle(now time.Time, m *message, bad error) {
 		return
 	}
 	if m.Exchange == wire.IKESAInit && !fits {
-		s.p.dropped(now, m, missing)
+		s.spurn(now, m, missing)
 		return
 	}
 	story := "answer with a syntax error"
@@ -203,9 +212,15 @@ func (s *SA) handleAnswer(now time.Time, m *message, bad error) {
 			return
 		}
 		if bad == nil {
-			bad = invalidSyntax(missing)
+			bad = errors.New(missing)
 		}
 		s.p.heard(now, s, m, "the answer makes no sense")
+		if r := s.open; r.op == opNewChild || r.op == opRekeyChild { // MAL-15: it costs the Child SA, not the IKE SA
+			s.open = nil
+			s.childSpoilt(now, r, invalidSyntax(bad.Error()))
+			s.next(now)
+			return
+		}
 		s.closeFor(now, session.AuthFailed, "the peer's answer makes no sense: "+bad.Error())
 		return
 	}
