@@ -3,7 +3,6 @@ package auth
 import (
 	"crypto/x509"
 	"encoding/asn1"
-	"errors"
 	"slices"
 	"time"
 
@@ -44,7 +43,7 @@ func (t *Trust) VerifyChain(chain [][]byte, now time.Time, id ID) (*x509.Certifi
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, // ours is checked below: the library does not know IKE's
 	})
 	if err != nil {
-		return nil, explain(err, leaf)
+		return nil, explain(err, slices.Concat(certs, t.authorities))
 	}
 	if err := t.checkPaths(paths, now); err != nil {
 		return nil, err
@@ -121,9 +120,6 @@ func (t *Trust) checkPath(path []*x509.Certificate, now time.Time) error {
 		if i+1 == len(path) {
 			break
 		}
-		if !strongSignature(c.SignatureAlgorithm) {
-			return refuse(ErrCertificate, "certificate %s is signed with %s, which is not accepted", subject(c), c.SignatureAlgorithm)
-		}
 		if err := t.checkRevoked(c, path[i+1], now); err != nil {
 			return err
 		}
@@ -162,65 +158,25 @@ var oidNameConstraints = asn1.ObjectIdentifier{2, 5, 29, 30}
 // hasForeignConstraints finds name constraints that the library does not enforce. Where they are critical it refuses them
 // itself; where they wrongly are not, it would pass over them (CVE-2026-35331 was one such).
 func hasForeignConstraints(c *x509.Certificate) bool {
+	enforced := []der.Tag{1, 2, 6, 7} // email, host, URI, address
 	for _, e := range c.Extensions {
 		if !e.Id.Equal(oidNameConstraints) {
 			continue
 		}
 		var all cryptobyte.String
 		s := cryptobyte.String(e.Value)
-		if !s.ReadASN1(&all, der.SEQUENCE) {
-			return true
+		ok := s.ReadASN1(&all, der.SEQUENCE)
+		for ok && !all.Empty() {
+			var subtrees, subtree, base cryptobyte.String
+			var kind der.Tag
+			ok = all.ReadAnyASN1(&subtrees, &kind)
+			for ok && !subtrees.Empty() {
+				ok = subtrees.ReadASN1(&subtree, der.SEQUENCE) && subtree.ReadAnyASN1(&base, &kind) && slices.Contains(enforced, kind&0x1f)
+			}
 		}
-		for !all.Empty() {
-			var subtrees cryptobyte.String
-			if !all.ReadAnyASN1(&subtrees, new(der.Tag)) {
-				return true
-			}
-			for !subtrees.Empty() {
-				var subtree, base cryptobyte.String
-				var kind der.Tag
-				if !subtrees.ReadASN1(&subtree, der.SEQUENCE) || !subtree.ReadAnyASN1(&base, &kind) {
-					return true
-				}
-				const email, host, uri, address = 1, 2, 6, 7
-				if !slices.Contains([]der.Tag{email, host, uri, address}, kind&0x1f) {
-					return true
-				}
-			}
+		if !ok {
+			return true
 		}
 	}
 	return false
-}
-
-// explain says in our words what the library found, with something to look at.
-func explain(err error, leaf *x509.Certificate) error {
-	var invalid x509.CertificateInvalidError
-	var unknown x509.UnknownAuthorityError
-	var critical x509.UnhandledCriticalExtension
-	switch {
-	case errors.As(err, &invalid) && invalid.Cert != nil:
-		return explainInvalid(invalid)
-	case errors.As(err, &critical):
-		return refuse(ErrCertificate, "certificate %s, or one above it, has a critical extension that is not supported", subject(leaf))
-	case errors.As(err, &unknown):
-		return refuse(ErrCertificate, "certificate %s was not issued by an authority that we trust (issuer %s); "+
-			"hint: add the authority's certificate (ca), or have the peer send the ones in between", subject(leaf), printDN(leaf.RawIssuer))
-	}
-	return refuse(ErrCertificate, "certificate %s: %s", subject(leaf), cut(escape(err.Error())))
-}
-
-func explainInvalid(invalid x509.CertificateInvalidError) error {
-	c := invalid.Cert
-	switch invalid.Reason {
-	case x509.Expired:
-		return refuse(ErrCertificate, "certificate %s is valid from %s to %s, which now is not; hint: renew it, or set the clock",
-			subject(c), c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
-	case x509.NotAuthorizedToSign:
-		return refuse(ErrCertificate, "certificate %s issued another but is no authority (CA:FALSE)", subject(c))
-	case x509.TooManyIntermediates:
-		return refuse(ErrCertificate, "authority %s does not allow so many below it (pathlen)", subject(c))
-	case x509.CANotAuthorizedForThisName:
-		return refuse(ErrCertificate, "an authority above certificate %s does not allow its names (nameConstraints)", subject(c))
-	}
-	return refuse(ErrCertificate, "certificate %s: %s", subject(c), cut(escape(invalid.Error())))
 }

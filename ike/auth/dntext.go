@@ -54,13 +54,13 @@ func parseOID(dotted string) (asn1.ObjectIdentifier, error) {
 	var oid asn1.ObjectIdentifier
 	for arc := range strings.SplitSeq(dotted, ".") {
 		n, err := strconv.ParseUint(arc, 10, 31)
-		if err != nil || len(oid) > 32 {
-			return nil, fmt.Errorf("%q is no attribute and no object identifier", dotted)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no object identifier", cut(dotted))
 		}
 		oid = append(oid, int(n))
 	}
 	if len(oid) < 2 || oid[0] > 2 || oid[0] < 2 && oid[1] >= 40 {
-		return nil, fmt.Errorf("%q is no attribute and no object identifier", dotted)
+		return nil, fmt.Errorf("%q is no object identifier", cut(dotted))
 	}
 	return oid, nil
 }
