@@ -108,6 +108,7 @@ func (s *SA) acceptChild(now time.Time, m *message, n nonces, withGroups bool) (
 	}
 	c = &child{id: esp.ChildID(cfg.AllocSPI()), out: out, suite: selection.Suite, local: local, remote: remote}
 	if err := s.keyChild(c, shared, n, false); err != nil {
+		s.p.childOp(session.ChildOp{Op: session.Remove, ID: c.id})
 		return nil, nil, err
 	}
 	selection.Wire.SPI = spiBytes(esp.SPI(c.id))
@@ -171,6 +172,9 @@ func peerSPI(selection suite.Selection) (esp.SPI, error) {
 // keyChild derives both directions; initiator means of this exchange, not of the IKE SA (RFC 7296 §2.17).
 func (s *SA) keyChild(c *child, shared []byte, n nonces, initiator bool) error {
 	defer clear(shared)
+	if min(len(n.i), len(n.r)) < s.suite.PRF.MinNonce() {
+		return shortNonce(s.suite)
+	}
 	fromI, fromR, err := childKeys(s.suite.PRF, s.keys.d, shared, n.i, n.r, c.suite.Algorithm)
 	if err != nil {
 		return err

@@ -72,6 +72,20 @@ func noProposal(err error, ike bool) *localError {
 	return out
 }
 
+// unsupported names the payload that made us refuse a message (RFC 7296 §2.5).
+func unsupported(critical *wire.CriticalError) *localError {
+	return &localError{notify: wire.NotifyUnsupportedCriticalPayload, data: []byte{byte(critical.Type)},
+		reason: session.AuthFailed, hint: "the peer marks a payload as critical that we do not know: " + critical.Type.String()}
+}
+
+// refusalLen is the longest refusal in clear, octets. What is shorter is not worth an answer (DOS-05).
+const refusalLen = wire.HeaderLen + 10
+
+// shortNonce refuses a nonce that has fewer octets than half the PRF's key (RFC 7296 §2.10).
+func shortNonce(s suite.Suite) *localError {
+	return invalidSyntax(fmt.Sprintf("a nonce is shorter than the %d octets that %s needs", s.PRF.MinNonce(), s.PRF.Name))
+}
+
 func invalidSyntax(what string) *localError {
 	return &localError{notify: wire.NotifyInvalidSyntax, reason: session.AuthFailed, hint: "the peer's message is malformed: " + what}
 }

@@ -94,7 +94,11 @@ func (s *SA) answerInit(now time.Time, m *message) error {
 	if err != nil {
 		return err
 	}
+	if len(m.nonce.Data) < selection.Suite.PRF.MinNonce() {
+		return shortNonce(selection.Suite)
+	}
 	h.ni, h.nr, h.peerKE = m.nonce.Data, s.p.newNonce(), m.ke.Data
+	h.nr = h.nr[:min(nonceLen, len(h.ni))] // so that the answer is never longer than the request (DOS-05)
 	h.request = append([]byte(nil), m.raw...)
 	h.chosen = selection.Wire
 	s.suite, s.nat = selection.Suite, detectNAT(m)
@@ -206,6 +210,9 @@ func (s *SA) initAnswered(now time.Time, m *message) error {
 	}
 	if len(m.ke.Data) != group.PublicLen {
 		return s.ignore(now, m, "the public value has the wrong length for "+group.Name)
+	}
+	if len(m.nonce.Data) < selection.Suite.PRF.MinNonce() {
+		return s.ignore(now, m, shortNonce(selection.Suite).hint)
 	}
 	h.nr, h.peerKE, h.response = m.nonce.Data, m.ke.Data, append([]byte(nil), m.raw...)
 	s.spiR, s.suite, s.nat = m.SPIr, selection.Suite, detectNAT(m)

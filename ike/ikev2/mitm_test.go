@@ -145,7 +145,17 @@ func (l *lab) editClear(g *gateway, change func(*wire.Message)) {
 // sayClear changes the oldest message of g, an IKE_SA_INIT, as if g itself had meant to say so: AUTH will cover it.
 func (l *lab) sayClear(g *gateway, change func(*wire.Message)) {
 	l.t.Helper()
-	l.editClear(g, change)
+	l.editClear(g, func(m *wire.Message) {
+		change(m)
+		sa := g.saOf(m.Header)
+		for _, p := range m.Payloads {
+			if nonce, ok := p.(*wire.Nonce); ok && !m.Header.Response() {
+				sa.handshake.ni = nonce.Data
+			} else if ok {
+				sa.handshake.nr = nonce.Data
+			}
+		}
+	})
 	l.believe(g)
 }
 

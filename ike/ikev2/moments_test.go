@@ -10,10 +10,12 @@ import (
 
 // A moment is one message of one exchange, about to be delivered.
 type moment struct {
-	name  string
-	reach func(t testing.TB) (*lab, *gateway) // the message is the oldest of this gateway
-	must  []wire.PayloadType                  // mandatory payloads
+	name string
+	with func(ike string) func(t testing.TB) (*lab, *gateway) // the message is the oldest of this gateway
+	must []wire.PayloadType                                   // mandatory payloads
 }
+
+func (m moment) reach(t testing.TB) (*lab, *gateway) { return m.with(defaultIKE)(t) }
 
 // moments are all messages of a whole life.
 var moments = []moment{
@@ -36,23 +38,25 @@ var moments = []moment{
 }
 
 // before begins something at a and then delivers a message of each named side.
-func before(begin func(*lab), sides ...string) func(testing.TB) (*lab, *gateway) {
-	return func(t testing.TB) (*lab, *gateway) {
-		t.Helper()
-		l := newLab(t)
-		for _, g := range []*gateway{l.a, l.b} {
-			g.cfg.ESP = espProposals(t, "aes128gcm16-curve25519-noesn")
-		}
-		begin(l)
-		next := l.a
-		for _, side := range sides {
-			if next = l.a; side == "b" {
-				next = l.b
+func before(begin func(*lab), sides ...string) func(string) func(testing.TB) (*lab, *gateway) {
+	return func(ike string) func(testing.TB) (*lab, *gateway) {
+		return func(t testing.TB) (*lab, *gateway) {
+			t.Helper()
+			l := newLab(t)
+			for _, g := range []*gateway{l.a, l.b} {
+				g.cfg.IKE, g.cfg.ESP = ikeProposals(t, ike), espProposals(t, "aes128gcm16-curve25519-noesn")
 			}
-			l.deliver(next)
-			next = l.other(next)
+			begin(l)
+			next := l.a
+			for _, side := range sides {
+				if next = l.a; side == "b" {
+					next = l.b
+				}
+				l.deliver(next)
+				next = l.other(next)
+			}
+			return l, next
 		}
-		return l, next
 	}
 }
 

@@ -56,6 +56,9 @@ func detectNAT(m *message) natStatus {
 	var n natStatus
 	var sources, peerSeen int
 	for _, notify := range m.notifies {
+		if len(notify.Data) != sha1.Size { // whatever it is, no NAT makes it so
+			continue
+		}
 		switch notify.Kind {
 		case wire.NotifyNATDetectionSourceIP:
 			sources++

@@ -269,9 +269,11 @@ func (p *peer) newIKESPI() uint64 {
 	}
 }
 
-// newNonce has the size that every PRF we know is content with: at least half its key (RFC 7296 §2.10).
+// nonceLen is what every PRF we know is content with: at least half its key (RFC 7296 §2.10).
+const nonceLen = 32
+
 func (p *peer) newNonce() []byte {
-	b := make([]byte, 32)
+	b := make([]byte, nonceLen)
 	p.random(b)
 	return b
 }

@@ -128,6 +128,9 @@ func (s *SA) ikeRekeyed(now time.Time, m *message) error {
 // the one that new exchanges run on.
 func (s *SA) begin(now time.Time, n *SA, shared []byte, x nonces) error {
 	defer clear(shared)
+	if min(len(x.i), len(x.r)) < n.suite.PRF.MinNonce() {
+		return shortNonce(n.suite)
+	}
 	keys, err := deriveKeys(n.suite, rekeySeed(s.suite.PRF, s.keys.d, shared, x.i, x.r), x.i, x.r, n.spiI, n.spiR)
 	if err != nil {
 		return err

@@ -81,7 +81,10 @@ func (s *SA) receive(now time.Time, h wire.Header, raw []byte, path esp.Path) {
 	var err error
 	if h.Exchange == wire.IKESAInit {
 		clear, parseErr := wire.ParseMessage(raw)
-		if parseErr != nil {
+		if critical, ok := errors.AsType[*wire.CriticalError](parseErr); ok && s.state == halfOpen && !s.answered && len(raw) >= refusalLen {
+			s.refuse(now, m, unsupported(critical))
+			return
+		} else if parseErr != nil {
 			s.spurn(now, m, parseErr.Error())
 			return
 		}
@@ -183,8 +186,7 @@ func (s *SA) handle(now time.Time, m *message, bad error) {
 	s.p.heard(now, s, m, story)
 	err := bad
 	if critical, ok := errors.AsType[*wire.CriticalError](err); ok {
-		err = &localError{notify: wire.NotifyUnsupportedCriticalPayload, data: []byte{byte(critical.Type)},
-			reason: session.AuthFailed, hint: "the peer marks a payload as critical that we do not know: " + critical.Type.String()}
+		err = unsupported(critical)
 	} else if err != nil {
 		err = invalidSyntax(err.Error())
 	} else if !fits {
