@@ -104,6 +104,12 @@ func TestAlgorithmIdentifierIsRefused(t *testing.T) {
 		"PSS, huge salt":           {"304a 0609 2a86 4886 f70d 0101 0a30 3da0 0f" + sha256ID + "a11c 301a 0609 2a86 4886 f70d 0101 08" + sha256ID + "a207 0205 7fff ffff ffa3 0302 0101", "salt"},
 		"PSS, trailer 2":           {hex.EncodeToString([]byte(edit(len(pss)-1, "\x02"))), "trailer"},
 		"PSS, a field 4":           {hex.EncodeToString([]byte(edit(len(pss)-5, "\xa4"))), "make no sense"},
+		"PSS, after parameters":    {"3043 0609 2a86 4886 f70d 0101 0a30 34a0 0f" + sha256ID + "a11c 301a 0609 2a86 4886 f70d 0101 08" + sha256ID + "a203 0201 2005 00", "without parameters"},
+		"PSS, after the hash":      {"3043 0609 2a86 4886 f70d 0101 0a30 36a0 11" + sha256ID + "0500 a11c 301a 0609 2a86 4886 f70d 0101 08" + sha256ID + "a203 0201 20", "hash that is no"},
+		"PSS, after the mask":      {"3043 0609 2a86 4886 f70d 0101 0a30 36a0 0f" + sha256ID + "a11e 301a 0609 2a86 4886 f70d 0101 08" + sha256ID + "0500 a203 0201 20", "MGF1"},
+		"PSS, after its hash":      {"3043 0609 2a86 4886 f70d 0101 0a30 36a0 0f" + sha256ID + "a11e 301c 0609 2a86 4886 f70d 0101 08" + sha256ID + "0500 a203 0201 20", "hash that is no"},
+		"PSS, after the salt":      {"3043 0609 2a86 4886 f70d 0101 0a30 36a0 0f" + sha256ID + "a11c 301a 0609 2a86 4886 f70d 0101 08" + sha256ID + "a205 0201 2005 00", "salt"},
+		"PSS, after the trailer":   {"3048 0609 2a86 4886 f70d 0101 0a30 3ba0 0f" + sha256ID + "a11c 301a 0609 2a86 4886 f70d 0101 08" + sha256ID + "a203 0201 20a3 0502 0101 0500", "trailer"},
 		"PSS, parameters are NULL": {"300d 0609 2a86 4886 f70d 0101 0a05 00", "means SHA-1"},
 	} {
 		_, err := parseAlgorithm(unhex(t, c.der))

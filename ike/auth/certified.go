@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -76,7 +75,7 @@ func (p *CertifiedPeer) Verify(now time.Time, id ID, certs []*wire.Cert, proof *
 		if c.Encoding != wire.CertX509Signature {
 			return refuse(ErrCertificate, "the peer sent a certificate in encoding %d, we take X.509 in DER (4) only", c.Encoding)
 		}
-		chain = append(chain, bytes.Clone(c.Data)) // the certificate keeps it, the message is not ours
+		chain = append(chain, c.Data)
 	}
 	leaf, err := p.Trust.VerifyChain(chain, now, id)
 	if err != nil {

@@ -227,7 +227,7 @@ func TestHostileNamesAreShown(t *testing.T) {
 // CERTREQ names authorities by SHA-1 of their SubjectPublicKeyInfo (RFC 7296 §3.7).
 func TestCertReq(t *testing.T) {
 	one, two, three := authority(t, nil, "one"), authority(t, nil, "two"), authority(t, nil, "three")
-	req := CertReq(trusting(t, one, two), nil, trusting(t, two, three))
+	req := CertReq(trusting(t, one, two, one), nil, trusting(t, two, three))
 	id1, id2, id3 := keyID(one.cert), keyID(two.cert), keyID(three.cert)
 	want := append(append(id1[:], id2[:]...), id3[:]...)
 	if req.Encoding != 4 || !bytes.Equal(req.Authorities, want) {

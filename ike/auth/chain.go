@@ -20,7 +20,7 @@ const (
 // VerifyChain reads the certificates that a peer sent, DER and its own first (RFC 7296 §3.6), and returns that one if it is
 // to be believed at now and names id: signed step by step by authorities up to a trust anchor (RFC 5280 §6), with
 // basic constraints, path length, name constraints, key usage, validity and, where lists are configured,
-// revocation. Nothing is fetched. The key in the certificate returned is one that VerifySignature works with. Errors are
+// revocation. Nothing is fetched. The certificate returned shares its octets with chain. The key in the certificate returned is one that VerifySignature works with. Errors are
 // an ErrCertificate or an ErrIdentity.
 func (t *Trust) VerifyChain(chain [][]byte, now time.Time, id ID) (*x509.Certificate, error) {
 	if t == nil {

@@ -128,6 +128,9 @@ func TestChainIsRefused(t *testing.T) {
 		"an empty one":                     {[][]byte{nil}, "gw.example", ErrCertificate, "cannot be read"},
 		"garbage after it":                 {[][]byte{append(bytes.Clone(good.cert.Raw), 0)}, "gw.example", ErrCertificate, "cannot be read"},
 		"garbage as the second":            {[][]byte{good.cert.Raw, {1}}, "gw.example", ErrCertificate, "certificate 2 cannot be read"},
+		"one too many":                     {sent(good, middle, middle, middle, middle), "gw.example", ErrCertificate, "sent 5 certificates, 4 are the limit"},
+		"one too large":                    {[][]byte{good.cert.Raw, make([]byte, MaxCertLen+1)}, "gw.example", ErrCertificate, "of 8193 octets, 8192 are the limit"},
+		"as large as may be, but zeros":    {[][]byte{good.cert.Raw, make([]byte, MaxCertLen)}, "gw.example", ErrCertificate, "certificate 2 cannot be read"},
 		"altered outer signatureAlgorithm": {[][]byte{altered}, "gw.example", ErrCertificate, "inner and outer"},
 		"altered signature":                {[][]byte{damaged}, "gw.example", ErrCertificate, "not issued by an authority that we trust"},
 		"expired":                          {sent(gateway(t, root, func(c *x509.Certificate) { c.NotAfter = noon.Add(-time.Second) })), "gw.example", ErrCertificate, "CN=gw is valid from"},
@@ -210,6 +213,9 @@ func TestChainIsRefused(t *testing.T) {
 		}
 		_, err = trust.VerifyChain(sent(far, path[5], path[4], path[3]), noon, mustID(t, "gw.example"))
 		wantRefusal(t, err, ErrCertificate, "6 steps below a trusted authority, 4 are the limit")
+		low := gateway(t, path[4])
+		_, err = trust.VerifyChain(sent(low, path[4], path[3]), noon, mustID(t, "gw.example"))
+		wantRefusal(t, err, ErrCertificate, "5 steps below a trusted authority, 4 are the limit")
 		near := gateway(t, path[3])
 		if _, err := trust.VerifyChain(sent(near, path[3]), noon, mustID(t, "gw.example")); err != nil {
 			t.Errorf("four below: %v", err)

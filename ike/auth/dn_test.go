@@ -173,6 +173,7 @@ func TestDNEqual(t *testing.T) {
 		"the same, together":           {name(one(oidO, utf8, "x + CN=gw")), name(wrap(0x31, attr(oidO, utf8, "x"), attr(oidCN, utf8, "gw"))), false},
 		"together, in another order":   {name(wrap(0x31, attr(oidCN, utf8, "gw"), attr(oidO, utf8, "x"))), name(wrap(0x31, attr(oidO, utf8, "x"), attr(oidCN, utf8, "gw"))), true},
 		"together against apart":       {name(wrap(0x31, attr(oidCN, utf8, "gw"), attr(oidO, utf8, "x"))), name(one(oidCN, utf8, "gw"), one(oidO, utf8, "x")), false},
+		"together against one of them": {name(wrap(0x31, attr(oidCN, utf8, "gw"), attr(oidO, utf8, "x"))), name(one(oidCN, utf8, "gw")), false},
 		"together, one twice":          {name(wrap(0x31, attr(oidCN, utf8, "gw"), attr(oidCN, utf8, "gw"))), name(wrap(0x31, attr(oidCN, utf8, "gw"), attr(oidCN, utf8, "hq"))), false},
 		"NUL and more":                 {base, name(one(oidC, printable, "CH"), one(oidCN, utf8, "gw\x00.evil")), false},
 		"BMPString of the same":        {base, name(one(oidC, printable, "CH"), one(oidCN, bmp, "\x00g\x00w")), false},
@@ -207,31 +208,37 @@ func TestDNFromWireIsRefused(t *testing.T) {
 		}
 	}
 	for name, text := range map[string]string{
-		"nothing":                    "",
-		"without attributes":         "3000",
-		"an octet after it":          "300c310a300806035504030c0161 00",
-		"indefinite length":          "3080310a300806035504030c01610000",
-		"long form of length":        "30810c310a300806035504030c0161",
-		"empty set":                  "30023100",
-		"a sequence for the set":     "300c300a300806035504030c0161",
-		"attribute without value":    "300931073005060355 0403",
-		"attribute with two":         "300f310d300b06035504030c01610c0162",
-		"no object identifier":       "300a31083006040155 0c0161",
-		"text that is no UTF-8":      "300c310a300806035504030c01ff",
-		"PrintableString with \\xff": "300c310a300806035504031301ff",
-		"constructed string":         "300e310c300a0603550403 2c030c0162 ff",
-		"high tag numbers":           "300d310b30090603550403 1f810000",
-		"length of 2^32":             "3084ffffffff",
-		"sets within sets":           strings.Repeat("31823fff", 64),
+		"nothing":                       "",
+		"without attributes":            "3000",
+		"an octet after it":             "300c310a300806035504030c0161 00",
+		"indefinite length":             "3080310a300806035504030c01610000",
+		"long form of length":           "30810c310a300806035504030c0161",
+		"empty set":                     "30023100",
+		"a sequence for the set":        "300c300a300806035504030c0161",
+		"attribute without value":       "300931073005060355 0403",
+		"attribute with two":            "300f310d300b06035504030c01610c0162",
+		"no object identifier":          "300a31083006040155 0c0161",
+		"text that is no UTF-8":         "300c310a300806035504030c01ff",
+		"PrintableString with \\xff":    "300c310a300806035504031301ff",
+		"PrintableString that is UTF-8": "300d310b300906035504031302c3a9",
+		"constructed string":            "300e310c300a0603550403 2c030c0162 ff",
+		"high tag numbers":              "300d310b30090603550403 1f810000",
+		"length of 2^32":                "3084ffffffff",
+		"sets within sets":              strings.Repeat("31823fff", 64),
 	} {
 		id, err := FromWire(&wire.ID{Kind: wire.IDDERASN1DN, Data: unhex(t, text)})
 		if err == nil {
 			t.Errorf("%s is taken for %s", name, id)
 		}
 	}
-	huge := "\x30\x83\x00\xff\xf0" + strings.Repeat("\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01a", 5461)
-	if id, err := FromWire(&wire.ID{Kind: wire.IDDERASN1DN, Data: []byte(huge)}); err == nil {
-		t.Errorf("64 kB are taken for %s", id)
+	// 85 attributes of 12 octets fit into 1024, 86 do not; 64 kB do not either.
+	const part = "\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01a"
+	for parts, ok := range map[int]bool{85: true, 86: false, 5461: false} {
+		n := parts * len(part)
+		data := append([]byte{0x30, 0x82, byte(n >> 8), byte(n)}, strings.Repeat(part, parts)...)
+		if _, err := FromWire(&wire.ID{Kind: wire.IDDERASN1DN, Data: data}); (err == nil) != ok {
+			t.Errorf("%d octets: %v", len(data), err)
+		}
 	}
 }
 

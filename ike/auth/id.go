@@ -120,7 +120,7 @@ func named(kind wire.IDType, name string) (ID, error) {
 		}
 	case wire.IDRFC822:
 		local, host, ok := strings.Cut(name, "@")
-		if !ok || local == "" || host == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }) ||
+		if !ok || local == "" || host == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }) ||
 			strings.ContainsFunc(host, func(r rune) bool { return !inHostName(r) }) {
 			return ID{}, errors.New("an email address has the form user@host")
 		}

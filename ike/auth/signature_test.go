@@ -197,6 +197,22 @@ func TestSignChoosesByKeyAndPeer(t *testing.T) {
 	}
 }
 
+// Numbers with leading zeros keep their place in the form of RFC 4754: half of those of P-521 have one.
+func TestOldECDSAPadsItsNumbers(t *testing.T) {
+	for _, word := range []string{"p256", "p384", "p521"} {
+		s := signerOf(t, loadKeys(t)[word])
+		for i := range 16 {
+			proof, err := s.Sign(nil, []byte{byte(i)}, nil, Policy{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := VerifySignature(proof.Method, proof.Data, []byte{byte(i)}, s.Certificate().PublicKey, nil, Policy{}); err != nil {
+				t.Errorf("%s, %d: %v", word, i, err)
+			}
+		}
+	}
+}
+
 // Architecture: with the same randomness the same octets, so that recordings can be replayed.
 func TestSignIsDeterministic(t *testing.T) {
 	keys := loadKeys(t)

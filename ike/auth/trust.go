@@ -32,9 +32,7 @@ func NewTrust(roots, intermediates []*x509.Certificate, crls []*x509.RevocationL
 			return nil, fmt.Errorf("trusted certificate %s: %w", subject(c), err)
 		}
 		t.roots.AddCert(c)
-		if id := keyID(c); !slices.Contains(t.keyIDs, id) {
-			t.keyIDs = append(t.keyIDs, id)
-		}
+		t.keyIDs = append(t.keyIDs, keyID(c))
 	}
 	for _, c := range intermediates {
 		if _, err := checkKey(c.PublicKey); err != nil {
