@@ -41,7 +41,9 @@ func (g *gateway) snapshot() string {
 // canaries are the secrets of the lab, in the forms in which they might leak (SEC-02).
 func (g *gateway) canaries() (out []string) {
 	for _, secret := range g.cfg.Auth.Secrets {
-		out = append(out, string(secret.Key), hex.EncodeToString(secret.Key), fmt.Sprint(secret.Key))
+		if len(secret.Key) > 8 { // a shorter one is anywhere by chance
+			out = append(out, string(secret.Key), hex.EncodeToString(secret.Key), fmt.Sprint(secret.Key))
+		}
 	}
 	return out
 }
