@@ -121,6 +121,8 @@ func (s *SA) pick(claimed, asked auth.ID) (*Config, string) {
 	for i := range s.p.candidates {
 		cfg := &s.p.candidates[i]
 		switch {
+		case claimed == cfg.LocalID: // AUT-03
+			why = toSelf(claimed)
 		case cfg.RemoteID != claimed:
 			why = fmt.Sprintf("the peer says it is %s, we expect %s; set remote_id here or the identity at the peer", claimed, cfg.RemoteID)
 		case asked != (auth.ID{}) && cfg.LocalID != asked:
@@ -177,6 +179,9 @@ func (s *SA) verifyResponder(now time.Time, m *message) error {
 	if err != nil {
 		return &localError{reason: session.IDMismatch, hint: err.Error()}
 	}
+	if claimed == cfg.LocalID { // AUT-03
+		return &localError{reason: session.IDMismatch, hint: toSelf(claimed)}
+	}
 	if cfg.RemoteID != (auth.ID{}) && claimed != cfg.RemoteID {
 		return &localError{reason: session.IDMismatch,
 			hint: fmt.Sprintf("the peer says it is %s, we expect %s; set remote_id here or the identity at the peer", claimed, cfg.RemoteID)}
@@ -190,6 +195,11 @@ func (s *SA) verifyResponder(now time.Time, m *message) error {
 		return &localError{reason: session.AuthFailed, hint: "the peer's proof does not match our pre-shared key; compare the keys on both ends"}
 	}
 	return nil
+}
+
+// toSelf explains that whoever is at the other end has our own name: a connection that leads back here, most often.
+func toSelf(id auth.ID) string {
+	return fmt.Sprintf("the peer says it is %s, which is our own identity; compare local_id and remote_id, and check that remote does not lead back here", id)
 }
 
 // authRefused is an answer without AUTH: an error notify, or nonsense (SM-02). It is protected but not authentic: only
