@@ -5,7 +5,6 @@ package interop
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -102,18 +101,4 @@ func isInner(fields []string) bool {
 		}
 	}
 	return false
-}
-
-// keep copies the capture to where a failed test's reader finds it.
-func (c *capture) keep(name string) (string, error) {
-	b, err := os.ReadFile(c.file)
-	if err != nil {
-		return "", err
-	}
-	to := strings.NewReplacer("/", "-").Replace(name) + ".pcap"
-	dir := "../../../build/interop"
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	return "build/interop/" + to, os.WriteFile(dir+"/"+to, b, 0o644)
 }

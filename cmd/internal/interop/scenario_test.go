@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -130,7 +131,7 @@ func (s *scenario) optional(name string) (string, error) {
 	return text, err
 }
 
-// explain shows what both daemons have to say, and keeps the capture.
+// explain shows the end of what both daemons have to say, and keeps all of it.
 func (s *scenario) explain() {
 	if s.gateway != nil {
 		if out, err := s.gateway.command(limitStatus, "status", "-o", "json"); err == nil {
@@ -146,9 +147,28 @@ func (s *scenario) explain() {
 			s.t.Logf("routes of %s:\n%s", h, out)
 		}
 	}
-	if kept, err := s.capture.keep(s.t.Name()); err == nil {
-		s.t.Logf("capture: %s", kept)
+	if err := s.keep(); err != nil {
+		s.t.Log(err)
 	}
+}
+
+// keep copies the logs and the capture to where the reader of a failed test finds them.
+func (s *scenario) keep() error {
+	dir := filepath.Join("build/interop", strings.ReplaceAll(s.t.Name(), "/", "-"))
+	s.t.Logf("logs and capture: %s", dir)
+	dir = filepath.Join("../../..", dir)
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.CopyFS(dir, keepable{os.DirFS(s.lab.dir)})
+}
+
+// keepable is a folder without its sockets.
+type keepable struct{ fs.FS }
+
+func (k keepable) ReadDir(name string) ([]fs.DirEntry, error) {
+	all, err := fs.ReadDir(k.FS, name)
+	return slices.DeleteFunc(all, func(e fs.DirEntry) bool { return !e.IsDir() && !e.Type().IsRegular() }), err
 }
 
 // A matrixCase is one combination of a matrix's rows.
