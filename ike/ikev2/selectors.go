@@ -22,8 +22,8 @@ func fromWire(ts *wire.TS) []esp.Selector {
 	return list
 }
 
-// maxSelectors bounds what one Child SA can come to hold: an intersection has at most ours times theirs.
-const maxSelectors = 256
+// maxSelectors is what a TS payload can count (RFC 7296 §3.13): an intersection has at most ours times theirs.
+const maxSelectors = 255
 
 // narrow returns what our policy and the peer's request have in common (RFC 7296 §2.9). What the peer asks for first,
 // which may be the packet that it wants to send, stays first.
