@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"crypto/sha1"
 	"crypto/x509"
 	"slices"
@@ -63,6 +62,6 @@ func (s *Signer) issuedUnder(ids [][sha1.Size]byte, t *Trust) bool {
 	}
 	last := s.chain[len(s.chain)-1]
 	return slices.ContainsFunc(slices.Concat(t.anchors, t.authorities), func(c *x509.Certificate) bool {
-		return bytes.Equal(c.RawSubject, last.RawIssuer) && slices.Contains(ids, keyID(c))
+		return issued(c, last) && slices.Contains(ids, keyID(c))
 	})
 }

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
@@ -50,7 +49,7 @@ func (t *Trust) checkRevoked(cert, issuer *x509.Certificate, now time.Time) erro
 	configured, current := false, false
 	var latest time.Time
 	for _, r := range t.lists {
-		if !bytes.Equal(r.list.RawIssuer, issuer.RawSubject) {
+		if string(r.list.RawIssuer) != string(issuer.RawSubject) {
 			continue
 		}
 		configured = true

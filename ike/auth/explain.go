@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"crypto/x509"
 	"errors"
 	"time"
@@ -32,11 +31,11 @@ func explain(err error, certs []*x509.Certificate) error {
 // none.
 func unfitIssuer(certs []*x509.Certificate) error {
 	for _, c := range certs {
-		if !bytes.Equal(c.RawIssuer, c.RawSubject) && !strongSignature(c.SignatureAlgorithm) {
+		if !issued(c, c) && !strongSignature(c.SignatureAlgorithm) {
 			return refuse(ErrCertificate, "certificate %s is signed with %s, which is not accepted", subject(c), c.SignatureAlgorithm)
 		}
 		for _, issuer := range certs {
-			if !bytes.Equal(c.RawIssuer, issuer.RawSubject) || c.Equal(issuer) {
+			if !issued(issuer, c) || c.Equal(issuer) {
 				continue
 			}
 			if !issuer.IsCA {

@@ -66,7 +66,7 @@ func (h Hash) digest(octets []byte) []byte {
 	return sum.Sum(nil)
 }
 
-// Hashes is what we announce and accept, best last as the numbers are. The caller may change it.
+// Hashes is what we announce and accept, in the order of the numbers. The caller may change it.
 func Hashes() []Hash { return []Hash{SHA256, SHA384, SHA512, Identity} }
 
 // HashesNotify is SIGNATURE_HASH_ALGORITHMS with list, for IKE_SA_INIT (RFC 7427 §4).

@@ -41,7 +41,7 @@ func NewSigner(certs []*x509.Certificate, key crypto.Signer) (*Signer, error) {
 	}
 	s := &Signer{kind: kind, key: key, chain: []*x509.Certificate{certs[ours]}}
 	for i, c := range certs {
-		if i != ours && !bytes.Equal(c.RawSubject, c.RawIssuer) {
+		if i != ours && !issued(c, c) {
 			s.chain = append(s.chain, c)
 		}
 	}
