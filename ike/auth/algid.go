@@ -9,9 +9,6 @@ import (
 	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// maxAlgorithmLen is the most that the length octet before an AlgorithmIdentifier can say (RFC 7427 §3).
-const maxAlgorithmLen = 255
-
 var (
 	oidPSS     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
 	oidMGF1    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}

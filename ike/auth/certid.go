@@ -94,7 +94,9 @@ func names(cert *x509.Certificate) string {
 }
 
 // issued reports whether cert says that it was issued by issuer; by name only, the signature is another matter.
-func issued(issuer, cert *x509.Certificate) bool { return string(cert.RawIssuer) == string(issuer.RawSubject) }
+func issued(issuer, cert *x509.Certificate) bool {
+	return string(cert.RawIssuer) == string(issuer.RawSubject)
+}
 
 // subject prints a certificate's subject, fit for a log.
 func subject(cert *x509.Certificate) string { return printDN(cert.RawSubject) }
