@@ -13,8 +13,8 @@ const (
 	aeadTagLen   = 16
 )
 
-// newAEAD describes an AEAD of keyLen octets of key (the salt comes on top) whose cipher is made by open.
-func newAEAD(name string, keyLen int, open func(key []byte) (cipher.AEAD, error)) *Algorithm {
+// newAEAD describes an AEAD of keyLen octets of key (the salt comes on top) whose Protectors are made by open.
+func newAEAD(name string, keyLen int, open func(key []byte, salt [saltLen]byte) (Protector, error)) *Algorithm {
 	return &Algorithm{
 		Name:   name,
 		KeyLen: keyLen + saltLen,
@@ -26,11 +26,11 @@ func newAEAD(name string, keyLen int, open func(key []byte) (cipher.AEAD, error)
 			if len(key) != keyLen+saltLen {
 				return nil, keyLenError(name, len(key), keyLen+saltLen)
 			}
-			c, err := open(key[:keyLen])
+			p, err := open(key[:keyLen], [saltLen]byte(key[keyLen:]))
 			if err != nil {
 				return nil, fmt.Errorf("key for %s: %w", name, err)
 			}
-			return newAEADProtector(c, [saltLen]byte(key[keyLen:])), nil
+			return p, nil
 		},
 	}
 }
@@ -38,6 +38,17 @@ func newAEAD(name string, keyLen int, open func(key []byte) (cipher.AEAD, error)
 // keyLenError is a bug of the caller, but New has an error to return and IKE may have computed the length.
 func keyLenError(name string, got, want int) error {
 	return fmt.Errorf("key for %s has %d octets, not %d", name, got, want)
+}
+
+// library makes Protectors out of a constructor of ciphers.
+func library(open func(key []byte) (cipher.AEAD, error)) func(key []byte, salt [saltLen]byte) (Protector, error) {
+	return func(key []byte, salt [saltLen]byte) (Protector, error) {
+		c, err := open(key)
+		if err != nil {
+			return nil, err
+		}
+		return newAEADProtector(c, salt), nil
+	}
 }
 
 // An aeadProtector seals with nonce = salt | IV (RFC 4106 §4, RFC 7634 §2).

@@ -10,7 +10,7 @@ import (
 )
 
 // cores are calculators: what happens in them follows from their arguments alone.
-var cores = []string{"esp", "esp/protect", "ike/wire/...", "ike/suite", "ike/auth", "ike/session", "ike/ikev2", "ike/ikev1", "tunnel", "routing", "routing/fib", "routing/policy"}
+var cores = []string{"esp", "esp/protect", "esp/protect/gcm", "ike/wire/...", "ike/suite", "ike/auth", "ike/session", "ike/ikev2", "ike/ikev1", "tunnel", "routing", "routing/fib", "routing/policy"}
 
 // A core reads no clock, waits for nothing and starts nothing.
 func TestCoresHaveNoClock(t *testing.T) {

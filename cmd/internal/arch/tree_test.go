@@ -60,7 +60,7 @@ var read = sync.OnceValues(func() ([]source, error) {
 		if d.IsDir() {
 			switch base := path.Base(name); {
 			case name == ".":
-			case strings.HasPrefix(base, "."), base == "testdata", name == "bin", name == "build":
+			case strings.HasPrefix(base, "."), base == "testdata", name == "bin", name == "build", isModule(name):
 				return fs.SkipDir
 			}
 			return nil
@@ -81,6 +81,12 @@ var read = sync.OnceValues(func() ([]source, error) {
 	})
 	return out, err
 })
+
+// isModule reports whether a folder below the root is a module of its own: a generator, with libraries that are not ours.
+func isModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(root(), filepath.FromSlash(dir), "go.mod"))
+	return err == nil
+}
 
 // tree returns the sources, tests or not.
 func tree(t *testing.T) []source {
