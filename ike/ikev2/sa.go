@@ -3,6 +3,7 @@ package ikev2
 import (
 	"crypto/sha256"
 	"errors"
+	"math"
 	"time"
 
 	"twinbore/esp"
@@ -109,7 +110,7 @@ func (s *SA) spurn(now time.Time, m *message, why string) {
 // request that is older or too new is dropped (RFC 7296 §2.1, §2.2, §2.3).
 func (s *SA) fresh(now time.Time, m *message) bool {
 	switch {
-	case m.MessageID == s.nextIn:
+	case m.MessageID == s.nextIn && m.MessageID != math.MaxUint32:
 		return true
 	case s.answered && m.MessageID == s.nextIn-1 && sha256.Sum256(m.raw) == s.asked: // of fragments only the first does it
 		s.p.emit(session.Event{Kind: session.Message, Time: now, Exchange: m.Exchange.String(), MessageID: m.MessageID,

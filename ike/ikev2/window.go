@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"crypto/sha256"
+	"math"
 	"time"
 
 	"twinbore/esp"
@@ -69,6 +70,7 @@ func (s *SA) ask(now time.Time, exchange wire.ExchangeType, payloads []wire.Payl
 	}
 	s.nextOut++
 	s.open = r
+	s.wear(now, r.id)
 	r.bytes = s.seal(now, s.header(exchange, r.id, false), payloads, story)
 	s.send(now)
 }
@@ -77,6 +79,25 @@ func (s *SA) ask(now time.Time, exchange wire.ExchangeType, payloads []wire.Payl
 func (s *SA) reply(now time.Time, m *message, payloads []wire.Payload) {
 	s.keepAnswer(m, s.seal(now, s.header(m.Exchange, m.MessageID, true), payloads, ""))
 	s.p.send(m.path, s.answer...)
+	s.wear(now, m.MessageID)
+}
+
+// Message IDs never start over (RFC 7296 §2.2): an IKE SA that has used tiredID is replaced, one that has used spentID
+// ends, and a request with the last of all is not taken.
+const (
+	tiredID = math.MaxUint32 - 1<<16
+	spentID = math.MaxUint32 - 8
+)
+
+// wear plans what an ID that has been used, of ours or the peer's, makes necessary.
+func (s *SA) wear(now time.Time, id uint32) {
+	switch {
+	case s.state != established:
+	case id == tiredID:
+		s.rekeyAt = now
+	case id == spentID:
+		s.expireAt = now
+	}
 }
 
 // keepAnswer moves the window past request m. A peer that repeats m gets the same octets (RFC 7296 §2.1).
