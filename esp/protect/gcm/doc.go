@@ -18,8 +18,8 @@
 // runs it; what it wrote is committed, with the digest of its sources, which a test compares.
 //
 // Not done: nonces of other lengths than 12 octets and tags of other lengths than 16, which no packet has; AES-192; arm64; several
-// packets in one call: 45 packets of 1,440 octets take 16% longer than their sum in one, which bounds what it could
-// win, and short packets overlap in the processor as it is.
+// packets in one call: 45 packets of 1,440 octets take 18% longer in 45 calls than as many octets in one, which bounds what that
+// could win, and short packets overlap in the processor as it is.
 //
 // Start reading at gcm.go, then asm/kernel.go.
 package gcm
