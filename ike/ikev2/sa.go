@@ -90,6 +90,9 @@ func (s *SA) receive(now time.Time, h wire.Header, raw []byte, path esp.Path) {
 			return
 		}
 		list = clear.Payloads
+	} else if s.state == initSent { // there is nothing yet to open it with, and whoever sent it may be anybody
+		s.p.dropped(now, m, "not allowed while the IKE SA is "+s.state.String())
+		return
 	} else if list, err = s.unseal(now, m); errors.Is(err, errNotAuthentic) {
 		return
 	}
