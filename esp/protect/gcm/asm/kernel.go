@@ -116,8 +116,7 @@ func (k *kernel) begin() {
 	for _, step := range k.reduce(p, k.poly, low) {
 		step()
 	}
-	k.xor(low(k.acc), low(k.acc), low(k.acc))
-	k.xor(low(p.hi), low(k.acc), low(k.acc))
+	k.move(low(p.hi), low(k.acc))
 	k.giveProducts(p)
 }
 
