@@ -65,7 +65,7 @@ var outside = map[string][]string{
 	"github.com/vishvananda/netns":    {},
 	"github.com/rogpeppe/go-internal": {},
 	"go.uber.org/goleak":              {},
-	"golang.org/x/crypto":             {"esp/protect", "ike/suite"},
+	"golang.org/x/crypto":             {"esp/protect", "ike/suite", "ike/auth"},
 	"golang.org/x/net":                {"tunnel/transport"},
 	"golang.org/x/sync":               {"cmd/...", "tunnel/datapath"},
 	"golang.org/x/sys":                {"cmd/...", "esp/protect/gcm", "tunnel/tun", "tunnel/transport", "routing/kernel"},
