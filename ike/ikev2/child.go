@@ -239,6 +239,10 @@ func (s *SA) childByOut(spi esp.SPI) *child {
 // retire takes c off the SA when a successor has its traffic. What is on its way to us may still arrive for a while.
 func (s *SA) retire(now time.Time, c *child) {
 	s.detach(now, c)
+	if len(s.p.fading) == maxFading {
+		s.p.childOp(session.ChildOp{Op: session.Remove, ID: s.p.fading[0].id})
+		s.p.fading = s.p.fading[1:]
+	}
 	s.p.fading = append(s.p.fading, fading{c.id, now.Add(fade)})
 }
 

@@ -15,6 +15,13 @@ import (
 // maxChildren bounds the Child SAs of one IKE SA, those being rekeyed included (SM-11).
 const maxChildren = 16
 
+// maxSAs bounds the IKE SAs of one peer that wait for a Delete, and maxFading the Child SAs that still receive what is on
+// its way: a peer may rekey as fast as it can (DOS-08).
+const (
+	maxSAs    = 8
+	maxFading = 16
+)
+
 // askNewChild asks for the Child SA (RFC 7296 §1.3.1), unless the peer has made it while our request waited.
 func (s *SA) askNewChild(now time.Time) {
 	if len(s.children) == 0 {

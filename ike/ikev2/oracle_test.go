@@ -68,7 +68,7 @@ func (l *lab) sound(g *gateway) string {
 				alloc[esp.SPI(c.id)], children[c.id] = true, true
 			}
 		}
-		if len(p.sas) > 64 || len(p.fading) > 64 { // I7
+		if len(p.sas) > maxSAs+2 || len(p.fading) > maxFading { // I7
 			return fmt.Sprintf("%s: %d IKE SAs and %d fading Child SAs", g.name, len(p.sas), len(p.fading))
 		}
 		if at := g.wakes[s]; !at.IsZero() && at.Before(start) {

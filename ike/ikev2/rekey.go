@@ -48,6 +48,9 @@ func (s *SA) answerRekeyIKE(now time.Time, m *message) error {
 	if s.state != established || s.closing() || mine == nil && s.open != nil && s.open.op != opLiveness || mine != nil && mine.rival != nil {
 		return temporaryFailure("another exchange is in the way")
 	}
+	if len(s.p.sas) >= maxSAs {
+		return temporaryFailure("too many IKE SAs wait for their Delete")
+	}
 	selection, err := suite.Select(s.p.cfg.IKE, m.sa, wire.ProtoIKE, suite.SelectOptions{WithGroups: true, PreferGroup: m.ke.Group})
 	if err != nil {
 		return noProposal(err, true)
