@@ -129,12 +129,10 @@ func (p *peer) close(now time.Time, c session.Close) {
 			s.closeFor(now, reason, "")
 		}
 	}
-	if c.Quiet {
-		for _, f := range p.fading {
-			p.childOp(session.ChildOp{Op: session.Remove, ID: f.id})
-		}
-		p.fading = nil
+	for _, f := range p.fading { // what is closed receives nothing any more
+		p.childOp(session.ChildOp{Op: session.Remove, ID: f.id})
 	}
+	p.fading = nil
 }
 
 func (p *peer) rekey(now time.Time, ike bool) {
