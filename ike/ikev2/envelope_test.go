@@ -41,11 +41,11 @@ var suites = []string{defaultIKE, "aes256gcm16-prfsha384-ecp384", "aes128-sha256
 // TestHostileEnvelope is MAL-18: Encrypted payloads that are none, those of somebody who has the keys included. They are
 // dropped before anything inside is looked at, and the pair is unharmed.
 func TestHostileEnvelope(t *testing.T) {
-	for _, suite := range suites {
-		for _, m := range moments {
-			if m.clear() {
-				continue
-			}
+	for i, m := range moments {
+		if m.clear() {
+			continue
+		}
+		for _, suite := range []string{suites[i%len(suites)], suites[(i+2)%len(suites)]} {
 			l, g := m.with(suite)(t)
 			to := l.other(g)
 			d := l.take(g)
@@ -178,7 +178,7 @@ func TestEveryBitOfEveryMessage(t *testing.T) {
 		to, d := l.other(g), l.take(g)
 		for at := range d.Bytes {
 			for bit := range 8 {
-				if at > 60 && at < len(d.Bytes)-20 && (at+bit)%7 != 0 { // of the ciphertext a part of all bits
+				if at > 60 && at < len(d.Bytes)-20 && (at+bit)%29 != 0 { // of the ciphertext a part of all bits
 					continue
 				}
 				if sa := to.saOf(wire.Header{SPIi: binary.BigEndian.Uint64(d.Bytes), SPIr: binary.BigEndian.Uint64(d.Bytes[8:])}); sa.handshake != nil {

@@ -15,7 +15,7 @@ import (
 	"twinbore/ike/wire"
 )
 
-var hostileSeeds = flag.Int("hostile", 40, "how many hostile peers TestHostilePeer meets")
+var hostileSeeds = flag.Int("hostile", 15, "how many hostile peers TestHostilePeer meets")
 
 // A hostilePeer is authenticated and sends whatever it likes, mostly well-formed, sealed with the right keys and in the
 // right window: requests nobody asked for, answers that fit nothing, deletes of anything.

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("seeds", 25, "how many random lives TestRandomLives plays")
+	simSeeds = flag.Int("seeds", 15, "how many random lives TestRandomLives plays")
 	simFirst = flag.Uint64("seed", 1, "the first seed of TestRandomLives")
 )
 
