@@ -225,6 +225,8 @@ func (s *shard) change(h *handle, ops []session.ChildOp) (first error) {
 			if err = s.e.cfg.Dataplane.Install(op.Child); err == nil {
 				h.children[op.ID] = true
 			}
+			clear(op.Child.In.Key) // the data path has made of them what it needs (RFC 7296 §2.12)
+			clear(op.Child.Out.Key)
 		case session.Activate:
 			err = s.e.cfg.Dataplane.Activate(op.ID)
 		case session.Remove:

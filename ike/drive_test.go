@@ -433,3 +433,18 @@ func TestEveryEventHasItsWords(t *testing.T) {
 		t.Errorf("%d rows for %d kinds", len(words), session.Dropped+1)
 	}
 }
+
+// CRY-13: the keys that a session hands out are cleared once the data path has them.
+func TestKeysAreClearedAfterInstall(t *testing.T) {
+	in, out := []byte("inbound key"), []byte("outbound key")
+	b := newBench(Config{}, nil, nil)
+	s := newShard(b.Engine)
+	h := &handle{children: map[esp.ChildID]bool{}}
+	child := esp.Child{ID: 7, In: esp.Params{SPI: 7, Key: in}, Out: esp.Params{SPI: 8, Key: out}}
+	if err := s.change(h, []session.ChildOp{{Op: session.Install, ID: 7, Child: child}}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Trim(string(in)+string(out), "\x00") != "" {
+		t.Errorf("keys are left: %q, %q", in, out)
+	}
+}

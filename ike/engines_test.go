@@ -105,6 +105,7 @@ func (g *gateway) AllocSPI() esp.SPI {
 func (g *gateway) Install(c esp.Child) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	c.In.Key, c.Out.Key = bytes.Clone(c.In.Key), bytes.Clone(c.Out.Key) // the engine clears its own
 	g.children[c.ID] = c
 	return nil
 }

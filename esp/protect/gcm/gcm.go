@@ -2,6 +2,7 @@ package gcm
 
 import (
 	"encoding/binary"
+	"runtime"
 	"slices"
 	"unsafe"
 )
@@ -40,8 +41,12 @@ func New(key []byte, salt [SaltLen]byte) *Key {
 func newKey(kernel kernel, key []byte, salt [SaltLen]byte) *Key {
 	k := &Key{salt: binary.BigEndian.Uint32(salt[:]), kernel: kernel, shortKeys: len(key) == 16}
 	k.schedule.init(key)
+	runtime.SetFinalizer(k, (*Key).wipe)
 	return k
 }
+
+// wipe forgets the key once nobody can use it any more: its first round key is the key itself.
+func (k *Key) wipe() { *k = Key{} }
 
 // Seal appends to dst the ciphertext of plaintext and its tag. iv has 8 octets and is never used twice with one Key.
 // plaintext may lie exactly at dst[len(dst):], which seals in place; any other overlap is a bug. Nothing is allocated
@@ -57,6 +62,7 @@ func (k *Key) Seal(dst, iv, plaintext, aad []byte) []byte {
 	j0Low, j0High := k.j0(iv)
 	aadLow, aadHigh := k.hashable(aad)
 	k.seal(unsafe.SliceData(out), unsafe.SliceData(plaintext), n, j0Low, j0High, aadLow, aadHigh, uint64(len(aad))*8)
+	runtime.KeepAlive(k)
 	return all
 }
 
@@ -77,6 +83,7 @@ func (k *Key) Open(dst, iv, sealed, aad []byte) ([]byte, bool) {
 		clear(out)
 		return dst, false
 	}
+	runtime.KeepAlive(k)
 	return all, true
 }
 
