@@ -27,6 +27,18 @@ func (r *ikeRival) stands() bool {
 	return r != nil && r.sa.state == established && slices.Contains(r.sa.p.sas, r.sa)
 }
 
+// chosen takes s, a successor of the peer's that we have not decided on, for the one that stays: the peer has heard all
+// nonces before us and deletes Child SAs on it.
+func (s *SA) chosen(now time.Time) {
+	for _, old := range s.p.sas {
+		if mine := old.rekeying(); mine != nil && mine.rival.stands() && mine.rival.sa == s && !old.closing() {
+			mine.rival = nil
+			old.inherit(now, s)
+			return
+		}
+	}
+}
+
 // redundant reports whether what was made with mine gives way to what was made with theirs.
 func redundant(mine, theirs nonces) bool {
 	return bytes.Compare(mine.lowest(), theirs.lowest()) < 0

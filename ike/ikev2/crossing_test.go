@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -154,5 +155,43 @@ func TestSuccessorIsNotRekeyedBeforeThePeerHasIt(t *testing.T) {
 	}
 	if rekeyed := filter(l.b.events, session.ChildRekeyed); len(rekeyed) < 2 {
 		t.Errorf("b did not come back to its rekey")
+	}
+}
+
+// TestPeerDecidesFirst: both rekey the IKE SA at once, a hears its answer first, decides for its own successor and deletes
+// a replaced Child SA on it, while b has not heard its answer yet and does not know which successor stays. The Delete counts.
+func TestPeerDecidesFirst(t *testing.T) {
+	for seed := range byte(8) { // the nonces decide who would be right: some of these for a
+		l := newLab(t)
+		l.a.cfg.Rand = seeded(seed)
+		l.initiate(l.a)
+		l.settle()
+		l.do(l.a, session.Rekey{})
+		l.do(l.a, session.Rekey{IKE: true})
+		l.deliver(l.a)
+		l.do(l.b, session.Rekey{IKE: true})
+		l.deliver(l.b) // a has its Child SA, and asks to rekey the IKE SA before it deletes the old one
+		l.deliver(l.a)
+		l.deliver(l.b)
+		delayed := l.take(l.a)   // a's answer
+		l.deliver(l.b)           // b's answer: a decides
+		if len(l.a.queue) == 2 { // for its own; the Delete of the Child SA overtakes that of the IKE SA
+			slices.Reverse(l.a.queue)
+		}
+		l.settle()
+		l.mustBeSound()
+		l.receive(l.b, delayed.Bytes, delayed.Path.Reverse())
+		l.settle()
+		l.wait(10*time.Second, l.settle)
+		if problem := l.unpaired(); problem != "" {
+			t.Errorf("seed %d: %s\n%s", seed, problem, l.log.String())
+			continue
+		}
+		l.unharmed()
+		for _, g := range []*gateway{l.a, l.b} {
+			if down := append(filter(g.events, session.IKEDown), filter(g.events, session.ChildDown)...); len(down) > 0 {
+				t.Errorf("seed %d: %s lost something: %v %s", seed, g.name, down[0].Kind, down[0].Hint)
+			}
+		}
 	}
 }

@@ -147,3 +147,25 @@ func TestForgedRestarts(t *testing.T) {
 		l.heals()
 	}
 }
+
+// TestGivenUpKeyPairIsWiped: another group than the first is asked for; the first private value is forgotten (RFC 7296 §2.12).
+func TestGivenUpKeyPairIsWiped(t *testing.T) {
+	l := newLab(t)
+	l.a.cfg.IKE = ikeProposals(t, "aes128gcm16-prfsha256-curve25519-ecp256")
+	l.initiate(l.a)
+	first := l.a.sessions[0].(*peer).sas[0].handshake.pair
+	l.arrive(l.b, clearAnswer(l.take(l.a).Bytes, 0, wire.IKESAInit, &wire.Notify{Kind: wire.NotifyInvalidKEPayload, Data: []byte{0, 19}}))
+	if second := l.a.sessions[0].(*peer).sas[0].handshake.pair; second.Group().Name != "ecp256" {
+		t.Fatalf("the second group is %s", second.Group().Name)
+	}
+	other, err := first.Group().Generate(seeded(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("the first private value can still be used")
+		}
+	}()
+	first.Shared(other.Public())
+}

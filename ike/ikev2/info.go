@@ -21,6 +21,7 @@ func (s *SA) answerInformational(now time.Time, m *message) error {
 			s.gone(now, session.PeerDeleted, "the peer deleted the IKE SA")
 			return nil
 		case wire.ProtoESP:
+			s.chosen(now)
 			for _, spi := range d.SPIs {
 				if mine, ok := s.peerDeletes(now, esp.SPI(spi)); ok {
 					spis = append(spis, uint32(mine))

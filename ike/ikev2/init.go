@@ -53,6 +53,9 @@ func (s *SA) sendInit(now time.Time, group *suite.Group) {
 			s.end(now, session.DatapathError, err.Error())
 			return
 		}
+		if h.pair != nil {
+			h.pair.Wipe()
+		}
 		h.pair = pair
 	}
 	var list []wire.Payload

@@ -115,8 +115,12 @@ func (s *SA) expire(now time.Time) {
 		s.rekeyAt = time.Time{}
 		s.want(now, task{op: opRekeyIKE})
 	}
+	poll := due(now, s.pollAt)
+	if poll {
+		s.pollAt = now.Add(pollEvery)
+	}
 	for _, c := range slices.Clone(s.children) {
-		s.expireChild(now, c)
+		s.expireChild(now, c, poll)
 	}
 	if due(now, s.livenessAt()) {
 		s.want(now, task{op: opLiveness})
@@ -138,7 +142,7 @@ func (s *SA) outlived(now time.Time) {
 	}
 }
 
-func (s *SA) expireChild(now time.Time, c *child) {
+func (s *SA) expireChild(now time.Time, c *child, poll bool) {
 	switch {
 	case due(now, c.expireAt): // an expired SA must not be used (RFC 7296 §2.8)
 		if successor := s.child(c.replacedBy); successor != nil {
@@ -153,8 +157,7 @@ func (s *SA) expireChild(now time.Time, c *child) {
 	case due(now, c.rekeyAt):
 		c.rekeyAt = time.Time{}
 		s.want(now, task{opRekeyChild, c.id})
-	case c.awaits() && due(now, s.pollAt):
-		s.pollAt = now.Add(pollEvery)
+	case poll && c.awaits():
 		if !s.p.cfg.LastInbound(c.id).IsZero() {
 			s.activate(now, c)
 		}

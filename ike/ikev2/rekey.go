@@ -112,6 +112,10 @@ func (s *SA) ikeRekeyed(now time.Time, m *message) error {
 	if err := s.begin(now, n, shared, xn); err != nil {
 		return err
 	}
+	if s.state == replaced { // the peer has decided for its own
+		n.askDeleteIKE(now)
+		return nil
+	}
 	if x.rival.stands() && redundant(xn, x.rival.n) {
 		n.askDeleteIKE(now)
 		s.inherit(now, x.rival.sa)
@@ -180,6 +184,9 @@ func (s *SA) rekeying() *rekeyExchange {
 func (s *SA) ikeRekeyRefused(now time.Time, m *message) error {
 	x := m.request.ike
 	x.pair.Wipe()
+	if s.state == replaced {
+		return nil
+	}
 	if x.rival.stands() {
 		s.inherit(now, x.rival.sa)
 		return nil

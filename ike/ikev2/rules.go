@@ -71,10 +71,10 @@ func rules() []rule {
 		{exchange: wire.CreateChildSA, in: in(established, replaced, deleting), need: pSA | pNonce | pKE, do: (*SA).answerRekeyIKE, story: "answer a request to rekey the IKE SA"},
 		{exchange: wire.CreateChildSA, answers: opRekeyChild, in: in(established), need: child, may: pKE, do: (*SA).childRekeyed, story: "a Child SA is rekeyed"},
 		{exchange: wire.CreateChildSA, answers: opNewChild, in: in(established), need: child, may: pKE, do: (*SA).childAnswered, story: "a new Child SA is made"},
-		{exchange: wire.CreateChildSA, answers: opRekeyIKE, in: in(established), need: pSA | pNonce | pKE, do: (*SA).ikeRekeyed, story: "the IKE SA is rekeyed"},
+		{exchange: wire.CreateChildSA, answers: opRekeyIKE, in: in(established, replaced), need: pSA | pNonce | pKE, do: (*SA).ikeRekeyed, story: "the IKE SA is rekeyed"},
 		{exchange: wire.CreateChildSA, answers: opRekeyChild, in: in(established), do: (*SA).childRefused, story: "the peer refuses to rekey a Child SA"},
 		{exchange: wire.CreateChildSA, answers: opNewChild, in: in(established), do: (*SA).childRefused, story: "the peer refuses a new Child SA"},
-		{exchange: wire.CreateChildSA, answers: opRekeyIKE, in: in(established), do: (*SA).ikeRekeyRefused, story: "the peer refuses to rekey the IKE SA"},
+		{exchange: wire.CreateChildSA, answers: opRekeyIKE, in: in(established, replaced), do: (*SA).ikeRekeyRefused, story: "the peer refuses to rekey the IKE SA"},
 
 		// INFORMATIONAL, RFC 7296 §1.4
 		{exchange: wire.Informational, in: in(established, replaced, deleting), do: (*SA).answerInformational, story: "answer deletes, notifies or a liveness check"},

@@ -119,7 +119,7 @@ func (s *SA) retransmit(now time.Time) {
 	if now.Before(r.resendAt) {
 		return
 	}
-	if _, more := r.backoff.Wait(r.sent); more || s.state == established && s.lastHeard().After(r.sentAt) {
+	if _, more := r.backoff.Wait(r.sent); more || s.state == established && !s.closing() && s.lastHeard().After(r.sentAt) {
 		s.send(now) // out of tries, but the peer is there: packets keep coming in
 		return
 	}
