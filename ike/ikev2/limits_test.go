@@ -210,3 +210,32 @@ func TestInitiateAtAnyMoment(t *testing.T) {
 		}
 	}
 }
+
+// TestPublicValueOfSmallOrder is CRY-01 at the SA: a first request with a public value that gives no secret costs nothing
+// until IKE_AUTH comes, and then the SA is gone, whatever is in that.
+func TestPublicValueOfSmallOrder(t *testing.T) {
+	for name, first := range map[string]byte{"zero": 0, "one": 1} {
+		l := newLab(t)
+		l.initiate(l.a)
+		l.sayClear(l.a, func(m *wire.Message) {
+			ke := find[*wire.KE](m.Payloads)
+			clear(ke.Data)
+			ke.Data[0] = first
+		})
+		l.deliver(l.a)
+		l.deliver(l.b)
+		for range 2 {
+			if len(l.a.queue) > 0 {
+				l.deliver(l.a)
+			}
+			if len(l.b.queue) > 0 {
+				t.Errorf("%s: b answers", name)
+			}
+			l.empty(l.b)
+		}
+		if len(filter(l.b.events, session.IKEUp)) > 0 {
+			t.Errorf("%s: an IKE SA is up", name)
+		}
+		l.mustBeSound()
+	}
+}
