@@ -3,7 +3,6 @@ package ikev2
 import (
 	"encoding/binary"
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -241,7 +240,7 @@ func TestHostilePeer(t *testing.T) {
 		l.mustBeSound()
 
 		if l.empty(h.g); t.Failed() {
-			t.Fatal(fmt.Sprintf("seed %d", seed))
+			t.Fatalf("seed %d", seed)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package ikev2
 
 import (
 	"crypto/sha256"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -167,6 +166,6 @@ func TestADayWithAThirdLost(t *testing.T) {
 		if one, two := sha256.Sum256([]byte(l.log.String())), sha256.Sum256([]byte(again.log.String())); one != two {
 			t.Errorf("seed %d: two runs gave two transcripts", seed)
 		}
-		t.Log(fmt.Sprintf("seed %d: %d rekeys, %d IKE SAs from scratch, %d octets of transcript", seed, rekeys, len(filter(l.a.events, session.IKEUp)), l.log.Len()))
+		t.Logf("seed %d: %d rekeys, %d IKE SAs from scratch, %d octets of transcript", seed, rekeys, len(filter(l.a.events, session.IKEUp)), l.log.Len())
 	}
 }

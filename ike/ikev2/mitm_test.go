@@ -204,6 +204,7 @@ func (l *lab) request(g *gateway, exchange wire.ExchangeType, list ...wire.Paylo
 	from, to := g.sa(), l.other(g).sa()
 	if from == nil || to == nil {
 		l.t.Fatalf("no IKE SA on both sides\n%s", l.log.String())
+		return
 	}
 	l.arrive(g, forge(from, exchange, to.nextIn, false, list...))
 	from.nextOut = to.nextIn
