@@ -64,10 +64,7 @@ var connectionNotYet = []unbuilt[Connection]{
 	{"ha.mode", "both tunnels at once (mode: active-active)", func(c *Connection) bool { return c.HA.Mode == ActiveActive }},
 	{"routing", "BGP (routing: bgp)", func(c *Connection) bool { return c.Routing == RoutingBGP }},
 	{"bgp", "BGP", func(c *Connection) bool { return c.BGP != nil && c.Routing != RoutingBGP }},
-	{"auth", "certificates (auth: certificate)", func(c *Connection) bool { return c.Auth == AuthCertificate }},
-	{"certificate", "certificates", func(c *Connection) bool {
-		return c.Certificate.Cert != "" || !c.Certificate.Key.IsZero() || len(c.Certificate.CA)+len(c.Certificate.CRL) > 0
-	}},
+	{"certificate.key", "secrets kept by a service", func(c *Connection) bool { return c.Certificate.Key.Remote() }},
 	{"ppk", "post-quantum pre-shared keys", func(c *Connection) bool { return c.PPK.ID != "" || !c.PPK.Secret.IsZero() || c.PPK.Required }},
 	{"crypto", "additional key exchanges and ML-KEM", func(c *Connection) bool {
 		return slices.ContainsFunc(slices.Concat(c.IKE, c.ESP), needsKEM)

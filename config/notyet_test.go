@@ -43,8 +43,6 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		"both tunnels at once (mode: active-active)":         {conn("ha: {mode: active-active}")},
 		"BGP (routing: bgp)":                                 {strings.Replace(base, "routing: static", "routing: bgp", 1)},
 		"BGP":                                                {conn("bgp: {}")},
-		"certificates (auth: certificate)":                   {conn("auth: certificate")},
-		"certificates":                                       {conn("certificate: {cert: gw.pem}"), conn("certificate: {key: {file: gw.key}}"), conn("certificate: {ca: [ca.pem]}")},
 		"post-quantum pre-shared keys":                       {conn("ppk: {id: a}"), conn("ppk: {secret: {file: a}}"), conn("ppk: {required: true}")},
 		"additional key exchanges and ML-KEM": {conn("crypto: {ike: [aes256gcm16-prfsha384-ecp384-ke1_mlkem768], esp: [aes256gcm16]}"),
 			conn("crypto: {ike: [aes256gcm16-prfsha384-ecp384], esp: [aes256gcm16-mlkem768]}")},
@@ -52,6 +50,7 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		"one Child SA per pair of networks (child: per-pair)": {conn("child: per-pair")},
 		"closing idle tunnels":                                {conn("idle_timeout: 1h")},
 		"secrets kept by a service": {
+			conn("certificate: {key: {vault: {path: a, key: b}}}"),
 			tun("psk: {aws_secretsmanager: {arn: a, json_key: t2}}"), tun("psk: {aws_ssm: {name: a}}"), tun("psk: {gcp_secret: {name: a}}"),
 			tun("psk: {azure_keyvault: {vault: a, name: b}}"), tun("psk: {vault: {path: a, key: b}}"), tun("psk: {current: {file: a}, previous: {aws_ssm: {name: a}}}")},
 	}
