@@ -20,11 +20,11 @@ demo: build ## two gateways in one process: up, traffic, failover; needs no priv
 test: build ## everything this machine can carry; ends with what was left out
 	CGO_ENABLED=1 $(GO) run ./cmd/internal/verify
 
-peers: ## install real peers and checkers (Debian, as root): strongSwan, iperf3, tshark ...
+peers: ## install or unpack real peers and checkers (Debian, as root): strongSwan, User-Mode Linux, tshark ...
 	./testdata/interop/peers.sh
 
 interop: build ## only the tests against real peers (root)
-	CGO_ENABLED=1 $(GO) test -count=1 -v -timeout 15m -tags interop ./cmd/internal/interop
+	CGO_ENABLED=1 $(GO) test -count=1 -v -timeout 40m -tags interop ./cmd/internal/interop
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@for pkg in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \

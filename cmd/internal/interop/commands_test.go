@@ -28,6 +28,10 @@ var commands = map[string]command{
 	"gateway":       {"", 0, (*scenario).doGateway},                         // start twinbore on a
 	"peer":          {"", 0, (*scenario).doPeer},                            // start charon on b
 	"certificates":  {"KIND FAULT", 2, (*scenario).doCertificates},          // make them, before gateway and peer
+	"kernel-peer":   {"KIND", 1, (*scenario).doKernelPeer},                  // start strongswan, libreswan or openiked, with a kernel of its own, as b
+	"in-guest":      {"COMMAND…", 1, (*scenario).doInGuest},                 // must succeed there
+	"signal":        {"gateway|peer SIGNAL", 2, (*scenario).doSignal},       // STOP, CONT, or KILL: then it has ended
+	"together":      {"ARG… and ARG…", 3, (*scenario).doTogether},           // a subcommand of twinbore and one of swanctl, both at once
 	"stop":          {"within DURATION", 2, (*scenario).doStop},             // end twinbore by SIGTERM
 	"twinbore":      {"ARG…", 1, (*scenario).doTwinbore},                    // run a subcommand
 	"swanctl":       {"ARG…", 1, (*scenario).doSwanctl},                     // run swanctl at b
@@ -35,7 +39,9 @@ var commands = map[string]command{
 	"tunnel":        {"NAME PATH =|~|is WANT", 4, (*scenario).doTunnel},     // what the status says of a tunnel
 	"connection":    {"PATH =|~|is WANT", 3, (*scenario).doConnection},      // and of the connection
 	"sas":           {"COUNT", 1, (*scenario).doSAs},                        // IKE SAs at b, none of them half-open
-	"charon":        {"REGEXP >= COUNT", 3, (*scenario).doCharonLog},        // lines of charon's log
+	"charon":        {"REGEXP >= COUNT", 3, (*scenario).doPeerLog},          // lines of charon's log
+	"peer-log":      {"REGEXP >= COUNT", 3, (*scenario).doPeerLog},          // lines of another peer's log
+	"twinbore-log":  {"REGEXP >= COUNT", 3, (*scenario).doGatewayLog},       // and of ours
 	"routes":        {"none|some", 1, (*scenario).doRoutes},                 // of ours in a's tables
 	"ping":          {"HOST ADDR [FROM]", 2, (*scenario).doPing},            // none may be lost
 	"noping":        {"HOST ADDR [FROM]", 2, (*scenario).doNoPing},          // none may come back
@@ -43,6 +49,7 @@ var commands = map[string]command{
 	"probe":         {"HOST HOST ADDR", 3, (*scenario).doProbe},             // begin 1,000 packets a second
 	"probed":        {"lost|gap <= LIMIT [and …]", 3, (*scenario).doProbed}, // end them and judge
 	"run":           {"DURATION", 1, (*scenario).doRun},                     // let it run so long
+	"ping-again":    {"HOST ADDR [FROM]", 2, (*scenario).doPingAgain},       // until none is lost
 	"exec":          {"HOST COMMAND…", 2, (*scenario).doExec},               // must succeed
 	"nft":           {"HOST RULE", 2, (*scenario).doNFT},                    // a command of nft
 }
@@ -65,8 +72,12 @@ func (s *scenario) doPeer([]string) error {
 	if err != nil {
 		return err
 	}
-	s.charon, err = s.startCharon("b", conf, extra)
-	return err
+	c, err := s.startCharon("b", conf, extra)
+	if err != nil {
+		return err
+	}
+	s.charon, s.peer = c, c
+	return nil
 }
 
 func (s *scenario) doStop(args []string) error {
@@ -91,12 +102,20 @@ func (s *scenario) doTwinbore(args []string) error {
 }
 
 func (s *scenario) doSwanctl(args []string) error {
-	_, err := s.charon.swanctl(limitTool, args...)
+	_, err := s.swanctl(args)
 	return err
 }
 
+// swanctl runs swanctl where the peer's charon is.
+func (s *scenario) swanctl(args []string) (string, error) {
+	if s.guest != nil {
+		return s.guest.run(2*limitTool, swanctlInGuest(args...))
+	}
+	return s.charon.swanctl(limitTool, args...)
+}
+
 func (s *scenario) doSwanctlFails(args []string) error {
-	if out, err := s.charon.swanctl(limitTool, args...); err == nil {
+	if out, err := s.swanctl(args); err == nil {
 		return fmt.Errorf("it should fail: %s", out)
 	}
 	return nil
@@ -187,8 +206,8 @@ func (s *scenario) doRun(args []string) error {
 		return nil
 	case <-s.gateway.ended:
 		return errors.New("twinbore has ended")
-	case <-s.charon.ended:
-		return errors.New("charon has ended")
+	case <-s.peer.over():
+		return errors.New("the peer has ended")
 	}
 }
 

@@ -66,7 +66,9 @@ type scenario struct {
 	dir     string
 	values  map[string]string // of the matrix
 	gateway *gateway
-	charon  *charon
+	charon  *charon      // or
+	guest   *guestDaemon // with another kernel
+	peer    peer         // whichever of the two
 	capture *capture
 	probe   *process
 }
@@ -82,6 +84,11 @@ func runScenario(t *testing.T, dir string, values map[string]string) {
 	steps, err := parseScript(script)
 	if err != nil {
 		t.Fatalf("script.txt: %v", err)
+	}
+	for _, st := range steps {
+		if st.need != nil {
+			st.need(s, st.args)
+		}
 	}
 	if s.capture, err = s.startCapture(); err != nil {
 		t.Fatal(err)
@@ -139,8 +146,8 @@ func (s *scenario) explain() {
 		}
 		s.t.Logf("twinbore:\n%s", tail(s.gateway.output(), 80))
 	}
-	if s.charon != nil {
-		s.t.Logf("charon:\n%s", tail(s.charon.story(), 80))
+	if s.peer != nil {
+		s.t.Logf("the peer:\n%s", tail(s.peer.story(), 80))
 	}
 	for _, h := range []string{"a", "b"} {
 		if out, err := run(limitStatus, "ip", "-n", s.ns(h), "-4", "route", "show", "table", "all", "type", "unicast"); err == nil {

@@ -17,6 +17,7 @@ type step struct {
 	text string
 	args []string
 	do   func(*scenario, []string) error
+	need func(*scenario, []string) // leaves the scenario out where the command cannot run
 }
 
 // parseScript reads a script whole, before anything of it is done. '#' begins a comment; ' holds words together.
@@ -39,7 +40,7 @@ func parseScript(text string) ([]step, error) {
 		if len(words)-1 < c.least {
 			return nil, fmt.Errorf("line %d: want %s %s", n, words[0], c.usage)
 		}
-		steps = append(steps, step{n, strings.TrimSpace(line), words[1:], c.do})
+		steps = append(steps, step{n, strings.TrimSpace(line), words[1:], c.do, needs[words[0]]})
 	}
 	return steps, nil
 }

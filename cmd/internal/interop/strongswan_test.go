@@ -11,12 +11,15 @@ import (
 
 const charonPath = "/usr/lib/ipsec/charon"
 
-// charonConf is strongswan.conf. kernel-libipsec, the userspace data path, must stand before kernel-netlink, which
-// stays for routes and addresses; it always encapsulates in UDP, for which it pretends to be behind a NAT.
+// userspace is charon with a data path of its own: kernel-libipsec must stand before kernel-netlink, which stays for
+// routes and addresses. It always encapsulates in UDP, for which it pretends to be behind a NAT.
+const userspace = "kernel-libipsec kernel-netlink"
+
+// charonConf is strongswan.conf.
 const charonConf = `swanctl { load = pem pkcs1 pkcs8 x509 pubkey openssl random nonce }
 charon {
   load_modular = no
-  load = random nonce openssl aes sha1 sha2 hmac kdf gcm ctr chapoly curve25519 gmp drbg pem pkcs1 pkcs8 x509 pubkey constraints vici socket-default kernel-libipsec kernel-netlink
+  load = random nonce openssl aes sha1 sha2 hmac kdf gcm ctr chapoly curve25519 gmp drbg pem pkcs1 pkcs8 x509 pubkey constraints vici socket-default @KERNEL@
   filelog { log { path = @LOG@
       default = 1
       ike = 2
@@ -42,12 +45,13 @@ func (l *lab) startCharon(host, swanctl, extra string) (*charon, error) {
 	dir := l.path("charon-" + host)
 	c := &charon{lab: l, vici: dir + "/vici", file: dir + "/log",
 		env: []string{"STRONGSWAN_CONF=" + dir + "/strongswan.conf", "SWANCTL_DIR=" + dir}}
-	for _, sub := range []string{"x509", "x509ca", "x509aa", "x509ocsp", "x509crl", "x509ac", "pubkey", "private", "rsa", "ecdsa", "bliss", "pkcs8", "pkcs12"} {
-		if err := os.MkdirAll(dir+"/"+sub, 0o700); err != nil { // swanctl looks into each
-			return nil, err
-		}
+	if err := swanctlFolders(dir); err != nil {
+		return nil, err
 	}
-	conf := strings.NewReplacer("@LOG@", c.file, "@VICI@", c.vici, "@EXTRA@", extra).Replace(charonConf)
+	if err := os.RemoveAll(c.vici); err != nil { // of one that was killed
+		return nil, err
+	}
+	conf := charonSettings(userspace, c.vici, c.file, extra)
 	for name, text := range map[string]string{"strongswan.conf": conf, "swanctl.conf": swanctl} {
 		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
 			return nil, err
@@ -66,10 +70,27 @@ func (l *lab) startCharon(host, swanctl, extra string) (*charon, error) {
 	return c, err
 }
 
+// swanctlFolders makes the folders that swanctl looks into.
+func swanctlFolders(dir string) error {
+	for _, sub := range []string{"x509", "x509ca", "x509aa", "x509ocsp", "x509crl", "x509ac", "pubkey", "private", "rsa", "ecdsa", "bliss", "pkcs8", "pkcs12"} {
+		if err := os.MkdirAll(dir+"/"+sub, 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// charonSettings is strongswan.conf with its values put in.
+func charonSettings(kernel, vici, log, extra string) string {
+	return strings.NewReplacer("@KERNEL@", kernel, "@LOG@", log, "@VICI@", vici, "@EXTRA@", extra).Replace(charonConf)
+}
+
 // swanctl talks to this charon.
 func (c *charon) swanctl(limit time.Duration, args ...string) (string, error) {
 	return runWith(limit, c.env, append(append([]string{"swanctl"}, args...), "--uri", "unix://"+c.vici)...)
 }
+
+func (c *charon) over() <-chan struct{} { return c.ended }
 
 // ikeSAs counts the IKE SAs that charon has, and those of them that are in any other state than established.
 func (c *charon) ikeSAs() (n, halfOpen int, list string, err error) {

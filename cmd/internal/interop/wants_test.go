@@ -84,15 +84,20 @@ func (s *scenario) doSAs(args []string) error {
 		return err
 	}
 	return until(limit, func() error {
-		n, halfOpen, list, err := s.charon.ikeSAs()
+		n, halfOpen, list, err := s.peer.ikeSAs()
 		if err == nil && (n != want || halfOpen != 0) {
-			err = fmt.Errorf("charon has %d, %d of them half-open:\n%s", n, halfOpen, list)
+			err = fmt.Errorf("the peer has %d, %d of them half-open:\n%s", n, halfOpen, list)
 		}
 		return err
 	})
 }
 
-func (s *scenario) doCharonLog(args []string) error {
+func (s *scenario) doPeerLog(args []string) error { return s.wantLines(s.peer.story, args) }
+
+func (s *scenario) doGatewayLog(args []string) error { return s.wantLines(s.gateway.output, args) }
+
+// wantLines reads a log until it has so many lines that match.
+func (s *scenario) wantLines(log func() string, args []string) error {
 	args, limit, err := within(args, limitStatus)
 	if err != nil {
 		return err
@@ -108,7 +113,7 @@ func (s *scenario) doCharonLog(args []string) error {
 	var n int
 	err = until(limit, func() error {
 		n = 0
-		for line := range strings.Lines(s.charon.story()) {
+		for line := range strings.Lines(log()) {
 			if re.MatchString(line) {
 				n++
 			}
@@ -118,7 +123,7 @@ func (s *scenario) doCharonLog(args []string) error {
 		}
 		return nil
 	})
-	s.t.Logf("charon's log: %d lines of %q", n, args[0])
+	s.t.Logf("%d lines of %q", n, args[0])
 	return err
 }
 
