@@ -15,7 +15,7 @@ import (
 const (
 	umlKernel = "linux.uml"
 	umlMemory = "mem=256M"
-	limitBoot = 30 * time.Second
+	limitBoot = 60 * time.Second
 )
 
 // umlFolder holds what runs in a guest, trees the peers that are unpacked and not installed.

@@ -50,7 +50,8 @@ func (s *scenario) doTogether(args []string) error {
 	return errors.Join(s.doTwinbore(args[:i]), <-theirs)
 }
 
-// doPingAgain is for a peer that tells us that an SA is there before its kernel has it.
+// doPingAgain is for peers in a guest: they say that an SA is there before their kernel has it, and on a busy machine
+// the guest's devices drop a packet now and then.
 func (s *scenario) doPingAgain(args []string) error {
 	return until(limitTool, func() error { return s.doPing(args) })
 }

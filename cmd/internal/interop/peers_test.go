@@ -27,7 +27,7 @@ type kernelPeer struct {
 
 var kernelPeers = map[string]kernelPeer{
 	"strongswan": {"", []string{"swanctl.conf"}, swanctlInGuest("--list-sas"), regexp.MustCompile(`^\S+: #`), regexp.MustCompile(`ESTABLISHED`)},
-	"libreswan": {"libreswan", []string{"ipsec.conf", "ipsec.secrets"}, "ipsec showstates",
+	"libreswan": {"libreswan", []string{"ipsec.conf", "ipsec.secrets"}, "whack --showstates",
 		regexp.MustCompile(`STATE_V2_(PARENT|ESTABLISHED_IKE_SA)`), regexp.MustCompile(`ESTABLISHED_IKE_SA`)},
 	"openiked": {"openiked", []string{"iked.conf"}, "ikectl show sa", regexp.MustCompile(`^iked_sas:`), regexp.MustCompile(`ESTABLISHED`)},
 }

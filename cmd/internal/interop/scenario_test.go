@@ -13,9 +13,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const scenarios = "../../../testdata/interop"
+
+// slow is what a step may take without being mentioned.
+const slow = 2 * time.Second
 
 // TestScenarios runs every folder of testdata/interop that has a script.
 func TestScenarios(t *testing.T) {
@@ -99,8 +103,12 @@ func runScenario(t *testing.T, dir string, values map[string]string) {
 		}
 	})
 	for _, st := range steps {
+		begin := time.Now()
 		if err := st.do(s, st.args); err != nil {
 			t.Fatalf("script.txt:%d: %s: %v", st.line, st.text, err)
+		}
+		if took := time.Since(begin); took > slow {
+			t.Logf("script.txt:%d: %s: took %v", st.line, st.text, took.Round(100*time.Millisecond))
 		}
 	}
 	v, err := s.capture.judge()

@@ -2,7 +2,7 @@
 # The first process of a guest in User-Mode Linux. The guest's root is the host's, read-only; what it writes stays in
 # its memory, but for one folder that it shares with the host. There it takes commands: N.do is run, then N.out and N.code are there.
 # On the kernel's command line: guest.dir=FOLDER [guest.tree=FOLDER, laid over /]
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/ipsec LC_ALL=C
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
