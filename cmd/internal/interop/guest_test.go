@@ -38,9 +38,9 @@ func needGuest(t testing.TB, tree string) {
 	if _, err := exec.LookPath(umlKernel); err != nil {
 		t.Skipf("needs %s (User-Mode Linux); to run it: sudo make peers && sudo make interop", umlKernel)
 	}
-	for _, file := range []string{umlShim, filepath.Join(trees, tree)} {
-		if _, err := os.Stat(file); err != nil {
-			t.Skipf("needs %s; to run it: sudo make peers && sudo make interop", file)
+	for _, name := range []string{filepath.Base(umlShim), tree} {
+		if _, err := os.Stat(filepath.Join(trees, name)); err != nil {
+			t.Skipf("needs build/peers/%s; to run it: sudo make peers && sudo make interop", name)
 		}
 	}
 }
