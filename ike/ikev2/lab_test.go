@@ -382,7 +382,7 @@ func (l *lab) logSend(g *gateway, d session.Datagram, events []session.Event) {
 		payloads = fmt.Sprintf("fragment %d of %d", env.Fragment, env.Total)
 	}
 	for _, e := range events {
-		if e.Kind == session.Message && e.Sent && e.MessageID == h.MessageID && e.Exchange == h.Exchange.String() && e.IKE.SPIi == h.SPIi {
+		if e.Kind == session.Message && e.Sent && !e.Again && e.MessageID == h.MessageID && e.Exchange == h.Exchange.String() && e.IKE.SPIi == h.SPIi {
 			story = e.Story
 			if payloads == "(again)" {
 				payloads = e.Payloads
