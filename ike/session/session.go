@@ -139,7 +139,7 @@ type Event struct {
 
 	// Message and Dropped.
 	Sent      bool
-	Answer    bool // to a request; false: a request
+	Answer    bool   // to a request; false: a request
 	Exchange  string // "IKE_SA_INIT"
 	MessageID uint32
 	Payloads  string // "SA KE Ni N(NAT_DETECTION_SOURCE_IP)"
