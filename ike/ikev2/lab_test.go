@@ -25,6 +25,8 @@ type lab struct {
 	log    strings.Builder
 	logged time.Time // of the last line
 	ivs    map[string][]byte
+	taken  int // messages that have left a queue, or since "lose"
+	lose   int // the number of the one that is lost; 0: none
 }
 
 // A gateway stands for the engine and the data path of one side.
@@ -233,6 +235,7 @@ func (l *lab) take(g *gateway) session.Datagram {
 	}
 	d := g.queue[0]
 	g.queue = g.queue[1:]
+	l.taken++
 	return d
 }
 
@@ -240,6 +243,10 @@ func (l *lab) take(g *gateway) session.Datagram {
 func (l *lab) deliver(g *gateway) {
 	l.t.Helper()
 	d := l.take(g)
+	if l.taken == l.lose {
+		l.logf("lost: %d octets from %s", len(d.Bytes), g.name)
+		return
+	}
 	l.receive(l.other(g), d.Bytes, d.Path.Reverse())
 }
 

@@ -45,8 +45,8 @@ type scene struct {
 func onTheRight(s *scene) *site { return s.right }
 
 // refusedRekeys is a rekey that the peer refuses, until the Child SA has reached its end.
-var refusedRekeys = cause{left: []string{"dpd:", "lifetimes: {esp: 10m, ike: 8h}\n    dpd:"},
-	right: []string{"esp: [aes256gcm16-x25519]", "esp: [aes256gcm16]", "dpd:", "lifetimes: {esp: 1h, ike: 8h}\n    dpd:"}, wait: 11 * time.Minute}
+var refusedRekeys = cause{left: []string{"dpd: {interval: 1s", "lifetimes: {esp: 10m, ike: 8h}\n    dpd: {interval: 2m"},
+	right: []string{"esp: [aes256gcm16-x25519]", "esp: [aes256gcm16]", "dpd: {interval: 1s", "lifetimes: {esp: 1h, ike: 8h}\n    dpd: {interval: 2m"}, wait: 11 * time.Minute}
 
 // ikeCauses has every reason of product.md §3 that IKE, its addresses, its keys or its operator can give.
 var ikeCauses = map[tunnel.Reason]cause{
