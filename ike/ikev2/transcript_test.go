@@ -127,6 +127,10 @@ func (l *lab) command(f []string) error {
 		g.queue = append(g.queue[:1:1], g.queue...)
 		l.deliver(g)
 		l.deliver(g)
+	case "late": // the message after it arrives first
+		g := side(1)
+		g.queue[0], g.queue[1] = g.queue[1], g.queue[0]
+		l.deliver(g)
 	case "wait":
 		d, err := time.ParseDuration(f[1])
 		if err != nil {
