@@ -80,6 +80,7 @@ func (e *Engine) first(now time.Time, h wire.Header, msg []byte, on esp.Path) {
 	ok, tracked := e.rates.take(now, source, configured)
 	if !ok {
 		e.dropped(now, dropSourceRate, on.Remote)
+		e.limited(now, on)
 		return
 	}
 	key := initKey{h.SPIi, on.Remote}
@@ -158,14 +159,14 @@ func (e *Engine) deliver(now time.Time, owner *shard, m mail) bool {
 }
 
 // send writes one message. What the network does not take is lost, as on the way: the peer or we will ask again.
-func (e *Engine) send(msg []byte, exchange wire.ExchangeType, on esp.Path) bool {
+func (e *Engine) send(msg []byte, exchange wire.ExchangeType, on esp.Path) error {
 	if err := e.cfg.Conn.WriteIKE(msg, on); err != nil {
 		e.count.add(&e.count.sendErrors)
 		e.log.Debug("message not sent", "local", on.Local.String(), "remote", on.Remote.String(), "err", err)
-		return false
+		return err
 	}
 	e.count.addTo(e.count.sent, exchangeLabel(exchange))
-	return true
+	return nil
 }
 
 // exchangeLabel keeps what strangers write from becoming labels without bound.

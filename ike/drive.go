@@ -195,6 +195,7 @@ func (s *shard) apply(now time.Time, h *handle, out session.Output) {
 	s.e.table.release(h, out.Release)
 	wasUp := h.up
 	for _, ev := range out.Events {
+		ev = h.blocked(ev)
 		s.note(h, ev)
 		s.e.observe(ev)
 	}
@@ -248,7 +249,7 @@ func (s *shard) send(h *handle, d session.Datagram) {
 		exchange = head.Exchange
 		h.authSent = h.authSent || exchange == wire.IKEAuth && !head.Response()
 	}
-	s.e.send(d.Bytes, exchange, d.Path)
+	h.sent(s.e.send(d.Bytes, exchange, d.Path))
 }
 
 // note keeps what the engine itself must know of an event.

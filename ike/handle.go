@@ -28,7 +28,9 @@ type handle struct {
 	peer     string               // empty until it is known
 	children map[esp.ChildID]bool // what it holds in the data path: true is installed, false an SPI only
 	began    time.Time
-	authSent bool // a request of ours may have told the peer that we know no other SA
+	left     bool  // a message has left this host
+	sendErr  error // of the last message that did not
+	authSent bool  // a request of ours may have told the peer that we know no other SA
 	up       bool
 	upAt     time.Time
 	ike      session.IKEInfo // as of when it came up: both ends compare these SPIs

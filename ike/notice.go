@@ -48,5 +48,5 @@ func (e *Engine) answer(h wire.Header, n *wire.Notify, on esp.Path) bool {
 		Payloads: []wire.Payload{n},
 	}
 	msg := out.Marshal()
-	return len(msg) <= int(h.Length) && e.send(msg, h.Exchange, on)
+	return len(msg) <= int(h.Length) && e.send(msg, h.Exchange, on) == nil
 }

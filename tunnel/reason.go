@@ -1,5 +1,10 @@
 package tunnel
 
+import (
+	"maps"
+	"slices"
+)
+
 // A Reason is one of the stable codes for why a tunnel is DOWN (R24). Programs depend on the words.
 type Reason string
 
@@ -61,6 +66,9 @@ var hints = map[Reason]string{
 	RateLimited:       "the peer begins negotiations too often",
 	DatapathError:     "the data path refused the negotiated SA: see the log",
 }
+
+// Reasons returns every code, in alphabetical order.
+func Reasons() []Reason { return slices.Sorted(maps.Keys(hints)) }
 
 // Hint returns the sentence for a person that goes with r when nothing more exact is known.
 func (r Reason) Hint() string {

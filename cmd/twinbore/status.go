@@ -22,7 +22,8 @@ func newStatus(a *app) *cobra.Command {
 		Long: `Show connections and tunnels, and why a tunnel is down.
 
 -o wide adds suites, SPIs and NAT; -o json and -o yaml are for programs; -o name lists the tunnels.
-The star marks the tunnel that carries outbound traffic.`,
+The star marks the tunnel that carries outbound traffic. Of one connection it shows what both ends wanted in the last
+negotiation that failed, transform by transform.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, err := a.format("table", "wide", "json", "yaml", "name")
@@ -43,7 +44,7 @@ The star marks the tunnel that carries outbound traffic.`,
 					return err
 				}
 			}
-			if err := a.writeStatus(format, st, raw, time.Now()); err != nil {
+			if err := a.writeStatus(format, st, raw, len(args) == 1, time.Now()); err != nil {
 				return err
 			}
 			if exitCode {
@@ -67,8 +68,8 @@ func only(st api.Status, name string) (api.Status, []byte, error) {
 	return st, raw, err
 }
 
-// writeStatus writes st, or raw, which is the same as the daemon wrote it.
-func (a *app) writeStatus(format string, st api.Status, raw []byte, now time.Time) error {
+// writeStatus writes st, or raw, which is the same as the daemon wrote it. Of one connection it tells what failed as well.
+func (a *app) writeStatus(format string, st api.Status, raw []byte, one bool, now time.Time) error {
 	switch format {
 	case "json":
 		var out bytes.Buffer
@@ -95,7 +96,11 @@ func (a *app) writeStatus(format string, st api.Status, raw []byte, now time.Tim
 		return nil
 	}
 	colour := !a.noColor && isTerminal(a.out)
-	_, err := a.out.Write([]byte(statusTable(st, format == "wide", colour, now)))
+	text := statusTable(st, format == "wide", colour, now)
+	if one {
+		text += failures(st, now)
+	}
+	_, err := a.out.Write([]byte(text))
 	return err
 }
 

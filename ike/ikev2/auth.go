@@ -202,6 +202,7 @@ func (s *SA) authRefused(now time.Time, m *message) error {
 	refusal := m.refusal()
 	if refusal != nil {
 		reason, hint = reasonOf(refusal, opAuth)
+		s.offers = s.explain(refusal, opAuth)
 	}
 	s.release(m.request.child)
 	if refusal != nil && refusal.notify == wire.NotifyAuthenticationFailed {

@@ -87,7 +87,8 @@ func (s *SA) acceptChild(now time.Time, m *message, n nonces, withGroups bool) (
 	if len(local) == 0 || len(remote) == 0 {
 		return nil, nil, &localError{notify: wire.NotifyTSUnacceptable, reason: session.TSUnacceptable,
 			hint: fmt.Sprintf("the peer asks for %v === %v, we allow %v === %v; compare local and remote networks on both ends",
-				fromWire(m.tsr), fromWire(m.tsi), cfg.Local, cfg.Remote)}
+				fromWire(m.tsr), fromWire(m.tsi), cfg.Local, cfg.Remote),
+			offers: comparedSelectors(cfg.Local, cfg.Remote, fromWire(m.tsr), fromWire(m.tsi))}
 	}
 	var shared []byte
 	var ke []wire.Payload
@@ -137,11 +138,13 @@ func (s *SA) completeChild(now time.Time, m *message, x *childExchange, n nonces
 	local, remote := fromWire(m.tsi), fromWire(m.tsr)
 	if !within(x.local, local) || !within(x.remote, remote) {
 		return nil, &localError{reason: session.TSUnacceptable,
-			hint: fmt.Sprintf("the peer answers %v === %v, which is more than the %v === %v that we asked for", local, remote, x.local, x.remote)}
+			hint:   fmt.Sprintf("the peer answers %v === %v, which is more than the %v === %v that we asked for", local, remote, x.local, x.remote),
+			offers: comparedSelectors(x.local, x.remote, local, remote)}
 	}
 	if cfg.RefuseNarrower && (!within(local, x.local) || !within(remote, x.remote)) {
 		return nil, &localError{reason: session.TSUnacceptable,
-			hint: fmt.Sprintf("the peer narrows to %v === %v; set narrow: accept, or the same networks on both ends", local, remote)}
+			hint:   fmt.Sprintf("the peer narrows to %v === %v; set narrow: accept, or the same networks on both ends", local, remote),
+			offers: comparedSelectors(x.local, x.remote, local, remote)}
 	}
 	var shared []byte
 	if group := selection.Suite.Group; withGroups && group != nil {

@@ -65,7 +65,12 @@ func (s *SA) rivalOf(x *childExchange) *child {
 // resolveChildren decides between c, which we have just made to replace old, and the peer's rival.
 func (s *SA) resolveChildren(now time.Time, x *childExchange, c *child, n nonces) {
 	rival := s.rivalOf(x)
-	if rival == nil { // the peer has deleted its own already
+	switch {
+	case rival == nil && s.child(x.old) == nil && redundant(n, x.rival.n): // the peer has decided, and has replaced its own since
+		c.state = childDeleting
+		s.want(now, task{opDeleteChild, c.id})
+		return
+	case rival == nil: // the peer has deleted its own already
 		s.takeOver(now, x.old, c)
 		return
 	}

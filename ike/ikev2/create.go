@@ -293,14 +293,15 @@ func (s *SA) rekeyFailed(now time.Time, err error, about op) {
 		return
 	}
 	_, hint := reasonOf(err, about)
-	s.p.emit(session.Event{Kind: session.Failed, Time: now, Reason: session.RekeyFailed, Hint: hint, IKE: s.info()})
+	s.p.emit(session.Event{Kind: session.Failed, Time: now, Reason: session.RekeyFailed, Hint: hint, IKE: s.info(), Offers: s.explain(err, about)})
 }
 
 // childFailed reports that there is no Child SA; the IKE SA lives on (RFC 7296 §2.21.2).
 func (s *SA) childFailed(now time.Time, x *childExchange, err error) {
 	s.release(x)
 	reason, hint := reasonOf(err, opNewChild)
-	s.p.emit(session.Event{Kind: session.ChildFailed, Time: now, Reason: reason, Hint: hint, IKE: s.info()})
+	s.p.emit(session.Event{Kind: session.ChildFailed, Time: now, Reason: reason, Hint: hint, IKE: s.info(),
+		Offers: s.explain(err, opNewChild)})
 	s.deleteRefused(now, x, err)
 }
 
@@ -314,7 +315,8 @@ func (s *SA) deleteRefused(now time.Time, x *childExchange, err error) {
 // childRefusal is the notify with which IKE_AUTH says that the Child SA could not be made.
 func (s *SA) childRefusal(now time.Time, err error) *wire.Notify {
 	reason, hint := reasonOf(err, opNewChild)
-	s.p.emit(session.Event{Kind: session.ChildFailed, Time: now, Reason: reason, Hint: hint, IKE: s.info()})
+	s.p.emit(session.Event{Kind: session.ChildFailed, Time: now, Reason: reason, Hint: hint, IKE: s.info(),
+		Offers: s.explain(err, opNewChild)})
 	if local, ok := errors.AsType[*localError](err); ok {
 		return &wire.Notify{Kind: local.notify, Data: local.data}
 	}

@@ -16,6 +16,7 @@ type localError struct {
 	reason session.Reason
 	hint   string
 	fatal  bool // the IKE SA ends with it
+	offers *session.Offers
 }
 
 func (e *localError) Error() string {
@@ -68,6 +69,7 @@ func noProposal(err error, ike bool) *localError {
 	}
 	if mismatch, ok := errors.AsType[*suite.Mismatch](err); ok {
 		out.hint = mismatch.Error() + "; " + mismatch.Hint()
+		out.offers = mismatched(mismatch)
 	}
 	return out
 }

@@ -81,7 +81,7 @@ func (s *SA) sendInit(now time.Time, group *suite.Group) {
 	s.open = &request{op: opInit, exchange: wire.IKESAInit, started: now, backoff: s.p.backoff(), bytes: [][]byte{h.request}}
 	s.nextOut = 1
 	s.p.emit(session.Event{Kind: session.Message, Time: now, Sent: true, Exchange: wire.IKESAInit.String(),
-		Payloads: wire.Describe(list), Story: "ask for an IKE SA", IKE: s.info()})
+		Size: len(h.request), Payloads: wire.Describe(list), Story: "ask for an IKE SA", IKE: s.info()})
 	s.send(now)
 }
 
@@ -150,7 +150,7 @@ func (s *SA) answerClear(now time.Time, m *message, list []wire.Payload) []byte 
 	answer := (&wire.Message{Header: header, Payloads: list}).Marshal()
 	s.keepAnswer(m, [][]byte{answer})
 	s.p.emit(session.Event{Kind: session.Message, Time: now, Sent: true, Exchange: m.Exchange.String(),
-		Payloads: wire.Describe(list), IKE: s.info()})
+		Answer: true, Size: len(answer), Payloads: wire.Describe(list), IKE: s.info()})
 	s.p.send(m.path, answer)
 	return answer
 }

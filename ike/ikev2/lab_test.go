@@ -23,8 +23,10 @@ type lab struct {
 	now    time.Time
 	a, b   *gateway
 	log    strings.Builder
-	logged time.Time // of the last line
-	ivs    map[string][]byte
+	logged time.Time         // of the last line
+	ivs    map[string][]byte // what was sealed with a key and an IV, and the keys of Child SAs
+	taken  int               // messages that have left a queue, or since "lose"
+	lose   int               // the number of the one that is lost; 0: none
 }
 
 // A gateway stands for the engine and the data path of one side.
@@ -147,6 +149,7 @@ func (l *lab) apply(g *gateway, s session.Session, out session.Output) {
 		case session.Install:
 			g.children[op.ID] = &installed{Child: op.Child}
 			l.logf("%s: install %v, peer's %v, %s %v === %v", g.name, op.ID, op.Child.Out.SPI, op.Child.In.Algorithm.Name, op.Child.Local, op.Child.Remote)
+			l.recordKeys(g, op.Child)
 			if !g.alloc[esp.SPI(op.ID)] {
 				l.t.Errorf("%s installed %v, which it never reserved", g.name, op.ID)
 			}
@@ -233,6 +236,7 @@ func (l *lab) take(g *gateway) session.Datagram {
 	}
 	d := g.queue[0]
 	g.queue = g.queue[1:]
+	l.taken++
 	return d
 }
 
@@ -240,6 +244,10 @@ func (l *lab) take(g *gateway) session.Datagram {
 func (l *lab) deliver(g *gateway) {
 	l.t.Helper()
 	d := l.take(g)
+	if l.taken == l.lose {
+		l.logf("lost: %d octets from %s", len(d.Bytes), g.name)
+		return
+	}
 	l.receive(l.other(g), d.Bytes, d.Path.Reverse())
 }
 
@@ -382,7 +390,7 @@ func (l *lab) logSend(g *gateway, d session.Datagram, events []session.Event) {
 		payloads = fmt.Sprintf("fragment %d of %d", env.Fragment, env.Total)
 	}
 	for _, e := range events {
-		if e.Kind == session.Message && e.Sent && e.MessageID == h.MessageID && e.Exchange == h.Exchange.String() && e.IKE.SPIi == h.SPIi {
+		if e.Kind == session.Message && e.Sent && !e.Again && e.MessageID == h.MessageID && e.Exchange == h.Exchange.String() && e.IKE.SPIi == h.SPIi {
 			story = e.Story
 			if payloads == "(again)" {
 				payloads = e.Payloads
@@ -402,6 +410,17 @@ func (l *lab) logSend(g *gateway, d session.Datagram, events []session.Event) {
 	}
 	l.clock()
 	l.log.WriteString(line + "\n")
+}
+
+// recordKeys fails when a Child SA has keys that one before it had: ESP counts its IVs from one again (CRY-05).
+func (l *lab) recordKeys(g *gateway, c esp.Child) {
+	for way, key := range map[string][]byte{"in": c.In.Key, "out": c.Out.Key} {
+		name := fmt.Sprintf("%s %s %x", g.name, way, key)
+		if _, before := l.ivs[name]; before {
+			l.t.Fatalf("%s installed one key twice: %s", g.name, name)
+		}
+		l.ivs[name] = key
+	}
 }
 
 // recordIV fails when two different messages are sealed under one key with one IV (CRY-05).

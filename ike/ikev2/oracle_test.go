@@ -91,6 +91,9 @@ func (g *gateway) discreet() string {
 	canaries := g.canaries()
 	for _, e := range g.events {
 		text := strings.Join([]string{e.Peer, string(e.Reason), e.Hint, e.Exchange, e.Payloads, e.Story, e.IKE.Suite, e.IKE.LocalID, e.IKE.RemoteID, e.IKE.NAT, e.Child.Suite}, " ")
+		if e.Offers != nil {
+			text += fmt.Sprint(*e.Offers)
+		}
 		if strings.ContainsFunc(text, unprintable) {
 			return fmt.Sprintf("%s: an event that a terminal should not see: %q", g.name, text)
 		}

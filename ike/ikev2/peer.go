@@ -236,12 +236,12 @@ func (p *peer) name() string {
 // heard and dropped report an inbound message.
 func (p *peer) heard(now time.Time, s *SA, m *message, story string) {
 	p.emit(session.Event{Kind: session.Message, Time: now, Exchange: m.Exchange.String(), MessageID: m.MessageID,
-		Payloads: wire.Describe(m.payloads), Story: story, IKE: s.info()})
+		Answer: m.Response(), Size: len(m.raw), Payloads: wire.Describe(m.payloads), Story: story, IKE: s.info()})
 }
 
 func (p *peer) dropped(now time.Time, m *message, why string) {
 	p.emit(session.Event{Kind: session.Dropped, Time: now, Exchange: m.Exchange.String(), MessageID: m.MessageID,
-		Story: why, IKE: session.IKEInfo{Version: 2, Path: m.path}})
+		Answer: m.Response(), Size: len(m.raw), Story: why, IKE: session.IKEInfo{Version: 2, Path: m.path}})
 }
 
 // random fills b.

@@ -43,6 +43,7 @@ type SA struct {
 	reported bool           // its end has been told, or is no news because it was replaced
 	reason   session.Reason // why it is being deleted
 	hint     string
+	offers   *session.Offers // what both ends wanted, if that is why
 }
 
 // A task is a request of ours that waits until no other is open (RFC 7296 §2.3).
@@ -118,7 +119,7 @@ func (s *SA) fresh(now time.Time, m *message) bool {
 		return true
 	case s.answered && m.MessageID == s.nextIn-1 && sha256.Sum256(m.raw) == s.asked: // of fragments only the first does it
 		s.p.emit(session.Event{Kind: session.Message, Time: now, Exchange: m.Exchange.String(), MessageID: m.MessageID,
-			Story: "a repeated request; send the kept answer", IKE: s.info()})
+			Size: len(m.raw), Again: true, Story: "a repeated request; send the kept answer", IKE: s.info()})
 		s.p.send(m.path, s.answer...)
 	default:
 		s.p.dropped(now, m, "its message ID is outside the window")
@@ -237,6 +238,7 @@ func (s *SA) handleAnswer(now time.Time, m *message, bad error) {
 	}
 	if err := rule.do(s, now, m); err != nil {
 		reason, hint := reasonOf(err, rule.answers)
+		s.offers = s.explain(err, rule.answers)
 		s.closeFor(now, reason, hint)
 	}
 	s.next(now)
@@ -249,6 +251,9 @@ func (s *SA) refuse(now time.Time, m *message, err error) {
 		local = &localError{notify: wire.NotifyInvalidSyntax, reason: session.DatapathError, hint: err.Error()}
 	}
 	notify := &wire.Notify{Kind: local.notify, Data: local.data}
+	if s.state == halfOpen {
+		s.offers = local.offers
+	}
 	if m.Exchange == wire.IKESAInit { // nothing is kept: a repeated request is refused anew
 		s.answerClear(now, m, []wire.Payload{notify})
 		s.reported = local.notify == wire.NotifyInvalidKEPayload // the initiator comes back with the right group
@@ -313,6 +318,7 @@ func (s *SA) unanswered(now time.Time) {
 		s.inherit(now, r.ike.rival.sa)
 	case s.state == initSent && s.handshake.refusal != nil:
 		reason, hint := reasonOf(s.handshake.refusal, opInit)
+		s.offers = s.explain(s.handshake.refusal, opInit)
 		s.end(now, reason, hint)
 	case s.state == initSent, s.state == authSent:
 		s.end(now, session.NoResponse, "no answer to "+r.exchange.String()+"; check the address, UDP ports 500 and 4500 on the way, and that the peer knows us")
@@ -354,7 +360,7 @@ func (s *SA) report(now time.Time, reason session.Reason, hint string) {
 	if !s.upSince.IsZero() {
 		kind = session.IKEDown
 	}
-	s.p.emit(session.Event{Kind: kind, Time: now, Reason: reason, Hint: hint, IKE: s.info()})
+	s.p.emit(session.Event{Kind: kind, Time: now, Reason: reason, Hint: hint, IKE: s.info(), Offers: s.offers})
 }
 
 // end forgets the SA at once and says why.

@@ -25,15 +25,28 @@ func (s *SA) header(exchange wire.ExchangeType, id uint32, response bool) wire.H
 func (s *SA) seal(now time.Time, h wire.Header, payloads []wire.Payload, story string) [][]byte {
 	plain := wire.AppendPayloads(nil, payloads)
 	defer clear(plain)
-	s.p.emit(session.Event{Kind: session.Message, Time: now, Sent: true, Exchange: h.Exchange.String(),
+	sealed := s.sealPlain(h, wire.FirstType(payloads), plain)
+	s.p.emit(session.Event{Kind: session.Message, Time: now, Sent: true, Exchange: h.Exchange.String(), Size: size(sealed), Answer: h.Response(),
 		MessageID: h.MessageID, Payloads: wire.Describe(payloads), Story: story, IKE: s.info()})
-	first := wire.FirstType(payloads)
+	return sealed
+}
+
+// sealPlain seals the payloads in plain, the first of which is of this type.
+func (s *SA) sealPlain(h wire.Header, first wire.PayloadType, plain []byte) [][]byte {
 	if s.fragments && s.sealedLen(len(plain)) > s.p.maxMessage(s.path) {
 		return s.sealFragments(h, first, plain)
 	}
 	plain = wire.PadSK(plain, s.keys.alg.Block)
 	msg, aadLen := wire.BeginSK(h, first, s.keys.alg.IVLen, len(plain)+s.keys.alg.TagLen)
 	return [][]byte{s.sealBody(msg, aadLen, plain)}
+}
+
+// size is the octets of a message's datagrams.
+func size(datagrams [][]byte) (n int) {
+	for _, b := range datagrams {
+		n += len(b)
+	}
+	return n
 }
 
 // sealBody appends IV, ciphertext and tag to a message whose header stands.

@@ -59,6 +59,10 @@ func (s *SA) send(now time.Time) {
 	r.sentAt = now
 	wait, _ := r.backoff.Wait(r.sent)
 	r.resendAt = now.Add(wait)
+	if r.sent > 1 {
+		s.p.emit(session.Event{Kind: session.Message, Time: now, Sent: true, Again: true, Exchange: r.exchange.String(), MessageID: r.id,
+			Size: size(r.bytes), Story: "ask again: no answer yet", IKE: s.info()})
+	}
 	s.p.send(s.path, r.bytes...)
 }
 

@@ -85,6 +85,7 @@ type Reason string
 
 const (
 	NoResponse        Reason = "NO_RESPONSE"
+	PortBlocked       Reason = "PORT_BLOCKED"
 	NoProposalIKE     Reason = "NO_PROPOSAL_IKE"
 	NoProposalESP     Reason = "NO_PROPOSAL_ESP"
 	InvalidKELoop     Reason = "INVALID_KE_LOOP"
@@ -134,12 +135,16 @@ type Event struct {
 	IKE    IKEInfo
 	Child  ChildInfo
 	Old    esp.ChildID // ChildRekeyed
+	Offers *Offers     // Failed, ChildFailed, IKEDown: what both ends wanted, where that is the reason; nobody changes it
 
 	// Message and Dropped.
 	Sent      bool
+	Answer    bool   // to a request; false: a request
 	Exchange  string // "IKE_SA_INIT"
 	MessageID uint32
 	Payloads  string // "SA KE Ni N(NAT_DETECTION_SOURCE_IP)"
+	Size      int    // octets of the IKE message, or of all its fragments
+	Again     bool   // sent before, the same octets
 	Story     string // the rule's sentence, or why it was dropped
 }
 

@@ -16,6 +16,7 @@ type Mismatch struct {
 	Theirs   []string     // theirs in the same words; past 8, how many more there are
 	Flaw     string       // why their nearest proposal would be unacceptable to anyone, "" if it would not
 	Nearest  []Difference // what differs between the nearest two
+	Common   []Difference // what does not differ between them
 	usable   string       // the nearest of theirs as a proposal for our configuration, "" if we cannot do it
 }
 
@@ -29,15 +30,15 @@ type Difference struct {
 }
 
 func (d Difference) String() string {
-	s := fmt.Sprintf("%s: they offer %s, we accept %s", d.what(), oneOf(d.Theirs, "and"), oneOf(d.Ours, "or"))
+	s := fmt.Sprintf("%s: they offer %s, we accept %s", d.What(), oneOf(d.Theirs, "and"), oneOf(d.Ours, "or"))
 	if d.Taken {
 		s += ", and what is common serves another key exchange"
 	}
 	return s
 }
 
-// what says in which place the difference is.
-func (d Difference) what() string {
+// What says in which place the difference is: "encryption", "additional key exchange 1".
+func (d Difference) What() string {
 	if d.Additional > 0 {
 		return fmt.Sprintf("additional key exchange %d", d.Additional)
 	}
@@ -75,6 +76,7 @@ func newMismatch(ps []Proposal, theirs []candidate, proto wire.ProtocolID, opts 
 				if least < 0 || distance < least {
 					least = distance
 					m.Flaw, m.Nearest, m.usable = o.flaw, a.differences(o, missing, opts), a.usable(o, opts)
+					m.Common = a.differences(o, a.others(o, missing), opts)
 				}
 			}
 		}
@@ -110,6 +112,17 @@ func (a alternative) differences(o *candidate, missing []wire.TransformType, opt
 	return ds
 }
 
+// others returns the types besides missing that a or o say anything about.
+func (a alternative) others(o *candidate, missing []wire.TransformType) []wire.TransformType {
+	var out []wire.TransformType
+	for _, t := range transformOrder {
+		if !slices.Contains(missing, t) && len(a[t])+len(o.byType[t]) > 0 {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
 // Error tells what differs, transform by transform, and then both sides in full.
 func (m *Mismatch) Error() string {
 	switch {
@@ -142,13 +155,13 @@ func (m *Mismatch) Hint() string {
 	for _, d := range m.Nearest {
 		switch {
 		case d.Taken:
-			wants = append(wants, d.what()+" with a method that no other has")
+			wants = append(wants, d.What()+" with a method that no other has")
 		case len(d.Ours) > 0:
-			wants = append(wants, fmt.Sprintf("%s %s", d.what(), oneOf(d.Ours, "or")))
+			wants = append(wants, fmt.Sprintf("%s %s", d.What(), oneOf(d.Ours, "or")))
 		case d.Kind == KindGroup && d.Additional == 0:
 			wants = append(wants, "no PFS")
 		default:
-			wants = append(wants, "no "+d.what())
+			wants = append(wants, "no "+d.What())
 		}
 	}
 	hint := "at the peer, configure " + strings.Join(wants, ", ")

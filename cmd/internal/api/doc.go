@@ -1,9 +1,10 @@
 // Package api is how programs talk to a running daemon: HTTP and JSON over a unix socket.
 //
-//	twinbore status ──► Client ──► unix socket ──► Server ──► Config.Status, Config.Act (the daemon's loop)
+//	twinbore status ──► Client ──► unix socket ──► Server ──► Config.Status, Config.Act (the daemon's loop), Config.Logs
 //	                               0660 root:group in a directory of 0750; SO_PEERCRED on each connection
 //
 //	GET  /v1/status
+//	GET  /v1/logs          ?connection= &tunnel= &since= &after=     the flight recorder; after is the last id that was read
 //	POST /v1/connections/{connection}/actions/{up|down|restart|rekey}                      ?sa=ike|child with rekey
 //	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{up|down|restart|rekey}
 //

@@ -18,10 +18,11 @@ const (
 	readTime   = 10 * time.Second
 )
 
-// Config is what a Server asks. Both functions are safe for concurrent use and end when ctx does.
+// Config is what a Server asks. Its functions are safe for concurrent use and end when ctx does.
 type Config struct {
 	Status func(ctx context.Context) (Status, error)
 	Act    func(ctx context.Context, a Action) (Done, error) // a *Problem is answered as it is
+	Logs   func(q LogQuery) (Logs, error)                    // a *Problem is answered as it is
 	Log    *slog.Logger
 }
 
@@ -36,6 +37,7 @@ func New(cfg Config) *Server {
 	s := &Server{cfg: cfg}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/logs", s.logs)
 	mux.HandleFunc("POST /v1/connections/{connection}/actions/{verb}", s.act)
 	mux.HandleFunc("POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{verb}", s.act)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

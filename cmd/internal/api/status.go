@@ -60,6 +60,27 @@ type Tunnel struct {
 	Traffic   Traffic    `json:"traffic"`
 	BGP       *BGP       `json:"bgp"`
 	Probe     *Probe     `json:"probe"`
+	Failure   *Failure   `json:"failure"` // the last negotiation that failed; null: none did
+}
+
+// Failure is a negotiation that failed, with what both ends wanted (F3). It stays when the tunnel is UP again.
+type Failure struct {
+	Time       time.Time   `json:"time"`
+	Reason     string      `json:"reason"`
+	Hint       string      `json:"hint"`
+	About      *string     `json:"about"`      // IKE proposal | ESP proposal | traffic selectors; null: there is nothing to compare
+	Told       bool        `json:"told"`       // the peer said what it wants; false: it only refused
+	Ours       []string    `json:"ours"`       // proposals, as configured
+	Theirs     []string    `json:"theirs"`     // in the same words
+	Transforms []Transform `json:"transforms"` // of the two proposals that have most in common
+}
+
+// Transform compares one kind of algorithm, or the networks of one end.
+type Transform struct {
+	What    string   `json:"what"`
+	Ours    []string `json:"ours"`
+	Theirs  []string `json:"theirs"`
+	Differs bool     `json:"differs"`
 }
 
 // IKE is the IKE SA of a tunnel.

@@ -39,6 +39,9 @@ func full() Status {
 			}, {
 				Name: "2", Status: "DOWN", Since: at, Reason: "AUTH_FAILED", Hint: "check psk", NextRetry: &at, Admin: "up",
 				Children: []Child{}, Traffic: Traffic{Drops: map[string]uint64{}},
+				Failure: &Failure{Time: at, Reason: "NO_PROPOSAL_IKE", Hint: "change it", About: Ptr("IKE proposal"), Told: true,
+					Ours: []string{"aes256gcm16-prfsha384-ecp384"}, Theirs: []string{"aes256gcm16-prfsha256-ecp384"},
+					Transforms: []Transform{{What: "PRF", Ours: []string{"prfsha384"}, Theirs: []string{"prfsha256"}, Differs: true}}},
 			}},
 		}, {
 			Name: "branch", State: "pending", Since: at, Role: "cloud", Routing: "static", Domain: "default",

@@ -18,6 +18,9 @@ func (l *loop) act(ctx context.Context, now time.Time, a api.Action) (api.Done, 
 		return api.Done{}, err
 	}
 	c := ends[0].conn
+	for _, e := range ends {
+		l.recorder.note(e, now, "operator: "+string(a.Verb), "", "")
+	}
 	switch a.Verb {
 	case api.Up:
 		l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.AdminUp, Tunnel: which})

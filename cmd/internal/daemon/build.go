@@ -26,7 +26,7 @@ import (
 // Build makes a Daemon of a checked configuration: it opens the sockets, the device and the control socket, and nothing
 // runs before Run. What Build opened is closed when it fails, by Run, and by Close.
 func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, err error) {
-	d := &Daemon{log: opts.Log, mail: newMailbox(), ended: make(chan struct{})}
+	d := &Daemon{log: opts.Log, mail: newMailbox(), recorder: newRecorder(), ended: make(chan struct{})}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -83,7 +83,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	d.host = in.host
 	d.routes = newRoutes(d.log, in.host, d.gateway)
 	d.loop = &loop{
-		log: d.log, mail: d.mail, engine: d.engine, gateway: d.gateway, routes: d.routes,
+		log: d.log, mail: d.mail, recorder: d.recorder, engine: d.engine, gateway: d.gateway, routes: d.routes,
 		finder:  finder{lookup: systemLookup, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
 		head:    showGateway(cfg.Gateway, in.mode, opts.Version),
 		started: time.Now(), ends: map[string]*end{}, deleted: make(chan struct{}),
@@ -120,7 +120,7 @@ func (d *Daemon) openAPI(cfg config.API, own string) error {
 	}
 	d.opened.add(l.Close)
 	d.control = l
-	d.api = api.New(api.Config{Status: d.Status, Act: d.Act, Log: d.log})
+	d.api = api.New(api.Config{Status: d.Status, Act: d.Act, Logs: d.Logs, Log: d.log})
 	return nil
 }
 
@@ -158,6 +158,7 @@ func (l *loop) add(c config.Connection, opts Options) error {
 		}
 		conn.ends = append(conn.ends, e)
 		l.ends[e.peer] = e
+		l.recorder.add(c.Name, t.Name)
 	}
 	conn.logic = tunnel.New(logic, l.started)
 	l.conns = append(l.conns, conn)

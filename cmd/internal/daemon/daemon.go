@@ -41,18 +41,19 @@ type Options struct {
 
 // A Daemon is one gateway. Make it with Build, and either run it once or close it.
 type Daemon struct {
-	log     *slog.Logger
-	mail    *mailbox
-	engine  *ike.Engine
-	gateway *datapath.Gateway
-	host    host // nil: the host is left alone
-	routes  *routes
-	loop    *loop
-	api     *api.Server  // nil: none
-	control net.Listener // api's
-	opened  cleanup
-	running sync.WaitGroup
-	ended   chan struct{} // closed when nobody reads mail any more
+	log      *slog.Logger
+	mail     *mailbox
+	recorder *recorder
+	engine   *ike.Engine
+	gateway  *datapath.Gateway
+	host     host // nil: the host is left alone
+	routes   *routes
+	loop     *loop
+	api      *api.Server  // nil: none
+	control  net.Listener // api's
+	opened   cleanup
+	running  sync.WaitGroup
+	ended    chan struct{} // closed when nobody reads mail any more
 }
 
 // Close ends a Daemon that was built and is not to be run.
@@ -87,8 +88,12 @@ func (d *Daemon) Act(ctx context.Context, a api.Action) (api.Done, error) {
 	}
 }
 
+// Logs reads the flight recorder. It is safe for concurrent use and waits for nobody; a refusal is an *api.Problem.
+func (d *Daemon) Logs(q api.LogQuery) (api.Logs, error) { return d.recorder.read(q) }
+
 // observe is the engine's: it must not wait.
 func (d *Daemon) observe(ev session.Event) {
+	d.recorder.observe(ev)
 	if wanted(ev) {
 		d.mail.post(ev)
 	}

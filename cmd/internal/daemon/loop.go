@@ -40,17 +40,18 @@ type (
 
 // A loop owns the connections: everything that it has is its goroutine's.
 type loop struct {
-	log     *slog.Logger
-	mail    *mailbox
-	engine  *ike.Engine
-	gateway *datapath.Gateway
-	routes  *routes
-	finder  finder
-	head    api.Gateway // what does not change of the status
-	started time.Time
-	conns   []*connection
-	ends    map[string]*end // by peer, "connection/tunnel"
-	deleted chan struct{}   // closed once every connection is deleted
+	log      *slog.Logger
+	mail     *mailbox
+	recorder *recorder
+	engine   *ike.Engine
+	gateway  *datapath.Gateway
+	routes   *routes
+	finder   finder
+	head     api.Gateway // what does not change of the status
+	started  time.Time
+	conns    []*connection
+	ends     map[string]*end // by peer, "connection/tunnel"
+	deleted  chan struct{}   // closed once every connection is deleted
 }
 
 // A connection is one VPN connection: what decides for it, and what the status shows besides.
@@ -77,7 +78,8 @@ type end struct {
 	children []session.ChildInfo
 	path     esp.Path // outer addresses last used
 	search   int      // number of the search for addresses that counts
-	lost     string   // why the last search found none
+	failure  *api.Failure
+	lost     string // why the last search found none
 }
 
 // run serves the mail and the connections' deadlines until ctx is done.
@@ -162,7 +164,7 @@ func (l *loop) tell(ctx context.Context, now time.Time, c *connection, ev tunnel
 		l.publish()
 	}
 	for _, ch := range out.Changes {
-		l.record(c, ch)
+		l.record(now, c, ch)
 	}
 	if len(out.Changes) > 0 {
 		l.checkDeleted(now)
@@ -202,6 +204,7 @@ func (l *loop) start(ctx context.Context, now time.Time, f found) {
 			l.log.Warn("no outer address", "peer", f.end.peer, "reason", string(f.reason), "hint", f.hint)
 		}
 		f.end.lost = f.hint
+		l.recorder.note(f.end, now, "no outer address", string(f.reason), f.hint)
 		l.tell(ctx, now, f.end.conn, tunnel.Event{Kind: tunnel.Failed, Tunnel: f.end.index, Reason: f.reason, Hint: f.hint, Initiator: true})
 		return
 	}

@@ -23,6 +23,9 @@ func (l *loop) observe(ctx context.Context, now time.Time, ev session.Event) {
 		return
 	}
 	e.note(ev)
+	if failed(ev) {
+		e.failure = showFailure(ev)
+	}
 	fact := tunnel.Event{Tunnel: e.index, Child: ev.Child.ID, Old: ev.Old, Reason: tunnel.Reason(ev.Reason), Hint: ev.Hint,
 		Initiator: ev.IKE.Initiator}
 	switch ev.Kind {
@@ -94,13 +97,14 @@ func (e *end) drop(id esp.ChildID) {
 }
 
 // record writes a change into the operator's timeline. The engine has its own lines for what happens to SAs.
-func (l *loop) record(c *connection, ch tunnel.Change) {
+func (l *loop) record(now time.Time, c *connection, ch tunnel.Change) {
 	name := func(i int) string {
 		if i < 0 {
 			return "none"
 		}
 		return c.ends[i].name
 	}
+	l.recorder.change(now, c, ch)
 	switch ch.Kind {
 	case tunnel.TunnelUp:
 		l.log.Info(ch.Kind.String(), "peer", c.ends[ch.Tunnel].peer, "after", ch.After.Round(time.Millisecond))

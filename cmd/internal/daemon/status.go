@@ -57,6 +57,7 @@ func (l *loop) showTunnel(now time.Time, e *end, report tunnel.TunnelReport) api
 		local = e.local.String()
 	}
 	out.Local, out.Remote = showOuter(e.path.Local, local), showOuter(e.path.Remote, e.remote)
+	out.Failure = e.failure
 	if len(e.ikes) > 0 {
 		out.IKE = showIKE(now, e.ikes[len(e.ikes)-1])
 	}
