@@ -21,17 +21,23 @@ func (s *SA) sendAuth(now time.Time) {
 	}
 	idi := cfg.LocalID.Wire(true)
 	s.localID = cfg.LocalID.String()
-	octets := auth.SignedOctets(s.suite.PRF, s.handshake.request, s.handshake.nr, s.keys.pi, idi.Body())
+	prove := func() []byte { return auth.PSKAuth(s.suite.PRF, secrets[0], s.signedOctets(true, idi.Body())) }
+	ppk, err := s.offerPPK(prove)
+	if err != nil {
+		s.end(now, session.DatapathError, err.Error())
+		return
+	}
 	list := []wire.Payload{idi}
 	if cfg.RemoteID != (auth.ID{}) {
 		list = append(list, cfg.RemoteID.Wire(false))
 	}
-	list = append(list, &wire.Auth{Method: wire.AuthSharedKey, Data: auth.PSKAuth(s.suite.PRF, secrets[0], octets)})
+	list = append(list, &wire.Auth{Method: wire.AuthSharedKey, Data: prove()})
 	x := s.newChildExchange(false)
 	list = append(list, x.offer...)
 	if cfg.InitialContact {
 		list = append(list, &wire.Notify{Kind: wire.NotifyInitialContact})
 	}
+	list = append(list, ppk...)
 	s.state = authSent
 	s.ask(now, wire.IKEAuth, list, "authenticate us and ask for a Child SA", &request{op: opAuth, child: x})
 }
@@ -39,19 +45,31 @@ func (s *SA) sendAuth(now time.Time) {
 // answerAuth authenticates the initiator before anything of ours is shown (RFC 7296 §2.15, AUT-11), then makes the Child
 // SA. A Child SA that cannot be made does not spoil the authentication (§2.21.2).
 func (s *SA) answerAuth(now time.Time, m *message) error {
+	if err := s.complete(); err != nil {
+		return err
+	}
+	noChild, err := childless(m)
+	if err != nil {
+		return err
+	}
 	if err := s.authenticate(now, m); err != nil {
 		return err
 	}
 	cfg := &s.p.cfg
 	s.path = m.path
 	idr := cfg.LocalID.Wire(false)
-	octets := auth.SignedOctets(s.suite.PRF, s.handshake.response, s.handshake.ni, s.keys.pr, idr.Body())
+	octets := s.signedOctets(false, idr.Body())
 	secrets := cfg.Auth.PSKs(cfg.Peer, now)
 	list := []wire.Payload{idr, &wire.Auth{Method: wire.AuthSharedKey, Data: auth.PSKAuth(s.suite.PRF, secrets[s.handshake.secret], octets)}}
+	list = append(list, s.ppkTaken()...)
 	s.localID, s.remoteID = cfg.LocalID.String(), remoteName(m.idi)
 	s.initialContact = m.notify(wire.NotifyInitialContact) != nil
 	nonces := nonces{i: s.handshake.ni, r: s.handshake.nr}
 	s.becomeEstablished(now)
+	if noChild {
+		s.reply(now, m, list)
+		return nil
+	}
 	answer, c, err := s.acceptChild(now, m, nonces, false)
 	if err != nil {
 		list = append(list, s.childRefusal(now, err))
@@ -77,14 +95,16 @@ func (s *SA) authenticate(now time.Time, m *message) error {
 	if idErr != nil {
 		cfg, why = nil, idErr.Error()
 	}
-	octets := auth.SignedOctets(s.suite.PRF, s.handshake.request, s.handshake.nr, s.keys.pi, m.idi.Body())
-	secrets := [][]byte{decoy}
+	secrets, proof := [][]byte{decoy}, m.auth.Data
+	var ppkErr error
 	if cfg != nil {
+		proof, ppkErr = s.choosePPK(cfg, m)
 		secrets = cfg.Auth.PSKs(cfg.Peer, now)
 	}
+	octets := s.signedOctets(true, m.idi.Body())
 	good := -1
 	for i, secret := range secrets {
-		if auth.VerifyPSK(s.suite.PRF, secret, octets, m.auth.Data) && good < 0 {
+		if auth.VerifyPSK(s.suite.PRF, secret, octets, proof) && good < 0 {
 			good = i
 		}
 	}
@@ -101,6 +121,9 @@ func (s *SA) authenticate(now time.Time, m *message) error {
 		s.settle(*cfg)
 		refused.reason, refused.hint = session.AuthFailed, fmt.Sprintf("the peer authenticates by method %d, we expect a pre-shared key; set the peer to pre-shared key", m.auth.Method)
 		return refused
+	case ppkErr != nil:
+		s.settle(*cfg)
+		return ppkErr
 	case good < 0:
 		s.settle(*cfg)
 		refused.reason, refused.hint = session.AuthFailed, "the peer's pre-shared key differs from ours; compare the keys on both ends"
@@ -174,7 +197,7 @@ func (s *SA) authAnswered(now time.Time, m *message) error {
 
 // verifyResponder checks the claimed identity against the configured one and the proof against our secrets.
 func (s *SA) verifyResponder(now time.Time, m *message) error {
-	cfg, h := &s.p.cfg, s.handshake
+	cfg := &s.p.cfg
 	claimed, err := auth.FromWire(m.idr)
 	if err != nil {
 		return &localError{reason: session.IDMismatch, hint: err.Error()}
@@ -186,7 +209,10 @@ func (s *SA) verifyResponder(now time.Time, m *message) error {
 		return &localError{reason: session.IDMismatch,
 			hint: fmt.Sprintf("the peer says it is %s, we expect %s; set remote_id here or the identity at the peer", claimed, cfg.RemoteID)}
 	}
-	octets := auth.SignedOctets(s.suite.PRF, h.response, h.ni, s.keys.pr, m.idr.Body())
+	if err := s.ppkAnswered(m); err != nil {
+		return err
+	}
+	octets := s.signedOctets(false, m.idr.Body())
 	verified := false
 	for _, secret := range cfg.Auth.PSKs(cfg.Peer, now) {
 		verified = auth.VerifyPSK(s.suite.PRF, secret, octets, m.auth.Data) || verified

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"time"
+
+	"twinbore/esp"
 )
 
 // Both ends may rekey the same SA at once. Each then answers the other's request as usual, so that two successors exist.
@@ -14,12 +16,14 @@ import (
 type childRival struct {
 	c *child
 	n nonces
+	u *unfinished // what c waits for; nil: nothing
 }
 
 // An ikeRival is the same for an IKE SA. It is undecided, and inherits nothing, until our request is answered.
 type ikeRival struct {
 	sa *SA
 	n  nonces
+	u  *unfinished // what sa waits for; nil: nothing
 }
 
 // stands reports whether there is a successor of the peer's that can still be taken.
@@ -65,7 +69,13 @@ func (s *SA) rivalOf(x *childExchange) *child {
 // resolveChildren decides between c, which we have just made to replace old, and the peer's rival.
 func (s *SA) resolveChildren(now time.Time, x *childExchange, c *child, n nonces) {
 	rival := s.rivalOf(x)
-	if rival == nil { // the peer has deleted its own already
+	if s.waits(x.rival.u) && redundant(n, x.rival.n) { // theirs comes by IKE_FOLLOWUP_KE
+		c.state = childDeleting
+		s.want(now, task{opDeleteChild, c.id})
+		s.fallBack(now, x)
+		return
+	}
+	if rival == nil { // the peer has deleted its own already, or does not go on with it
 		s.takeOver(now, x.old, c)
 		return
 	}
@@ -77,4 +87,47 @@ func (s *SA) resolveChildren(now time.Time, x *childExchange, c *child, n nonces
 	}
 	rival.state, rival.replacedBy = childReplaced, c.id
 	s.takeOver(now, x.old, c)
+}
+
+// waits reports whether the peer may still go on with u.
+func (s *SA) waits(u *unfinished) bool { return u != nil && slices.Contains(s.unfinished, u) }
+
+// staysBack reports whether we do not go on with x, for which more key exchanges are agreed, because the peer's rival
+// wins: there is nothing to delete yet (RFC 9370 §2.2.4). Where ours wins, the peer does the same, or deletes its own.
+func (s *SA) staysBack(now time.Time, x *childExchange) bool {
+	if x.rival == nil {
+		return false
+	}
+	theirs := s.rivalOf(x)
+	switch {
+	case redundant(x.nonces, x.rival.n) && (theirs != nil || s.waits(x.rival.u)):
+		s.release(x)
+		s.fallBack(now, x)
+		return true
+	case theirs != nil:
+		theirs.state, theirs.replacedBy = childReplaced, esp.ChildID(x.spi)
+	case s.waits(x.rival.u):
+		s.forsake(x.rival.u)
+	}
+	return false
+}
+
+// ikeStaysBack is the same for an IKE SA.
+func (s *SA) ikeStaysBack(now time.Time, x *rekeyExchange) bool {
+	switch {
+	case x.rival == nil:
+	case !redundant(x.nonces, x.rival.n):
+		if s.waits(x.rival.u) {
+			s.forsake(x.rival.u)
+		}
+	case x.rival.stands():
+		x.wipe()
+		s.inherit(now, x.rival.sa)
+		return true
+	case s.waits(x.rival.u):
+		x.wipe()
+		s.rekeyAt = now.Add(unfinishedLife + s.retryAfter(s.p.cfg.IKELifetime))
+		return true
+	}
+	return false
 }

@@ -28,6 +28,9 @@ func (s *SA) seal(now time.Time, h wire.Header, payloads []wire.Payload, story s
 	s.p.emit(session.Event{Kind: session.Message, Time: now, Sent: true, Exchange: h.Exchange.String(),
 		MessageID: h.MessageID, Payloads: wire.Describe(payloads), Story: story, IKE: s.info()})
 	first := wire.FirstType(payloads)
+	if h.Exchange == wire.IKEIntermediate && s.handshake != nil {
+		s.cover(s.initiator, coveredSent(h, first, plain))
+	}
 	if s.fragments && s.sealedLen(len(plain)) > s.p.maxMessage(s.path) {
 		return s.sealFragments(h, first, plain)
 	}

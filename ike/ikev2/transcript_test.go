@@ -158,6 +158,9 @@ func (l *lab) set(g *gateway, setting string) error {
 		g.cfg.Encap = map[string]Encap{"auto": EncapAuto, "always": EncapAlways, "never": EncapNever}[value]
 	case "narrow":
 		g.cfg.RefuseNarrower = value == "refuse"
+	case "ppk": // ppk=NAME:KEY, ppk=NAME:KEY:required
+		parts := append(strings.SplitN(value, ":", 3), "")
+		g.cfg.PPK = PPK{ID: parts[0], Key: []byte(parts[1]), Required: parts[2] == "required"}
 	case "fragment-size":
 		size, err := strconv.Atoi(value)
 		g.cfg.FragmentSize = size
