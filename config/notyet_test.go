@@ -45,13 +45,10 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		"BGP":                                                {conn("bgp: {}")},
 		"certificates (auth: certificate)":                   {conn("auth: certificate")},
 		"certificates":                                       {conn("certificate: {cert: gw.pem}"), conn("certificate: {key: {file: gw.key}}"), conn("certificate: {ca: [ca.pem]}")},
-		"post-quantum pre-shared keys":                       {conn("ppk: {id: a}"), conn("ppk: {secret: {file: a}}"), conn("ppk: {required: true}")},
-		"additional key exchanges and ML-KEM": {conn("crypto: {ike: [aes256gcm16-prfsha384-ecp384-ke1_mlkem768], esp: [aes256gcm16]}"),
-			conn("crypto: {ike: [aes256gcm16-prfsha384-ecp384], esp: [aes256gcm16-mlkem768]}")},
 		"packet filters": {conn("filter: {in: [{action: deny}]}"), conn("filter: {out: [{action: allow, proto: tcp, port: 8000-8100}]}")},
 		"one Child SA per pair of networks (child: per-pair)": {conn("child: per-pair")},
 		"closing idle tunnels":                                {conn("idle_timeout: 1h")},
-		"secrets kept by a service": {
+		"secrets kept by a service": {conn("ppk: {id: a, secret: {aws_ssm: {name: a}}}"),
 			tun("psk: {aws_secretsmanager: {arn: a, json_key: t2}}"), tun("psk: {aws_ssm: {name: a}}"), tun("psk: {gcp_secret: {name: a}}"),
 			tun("psk: {azure_keyvault: {vault: a, name: b}}"), tun("psk: {vault: {path: a, key: b}}"), tun("psk: {current: {file: a}, previous: {aws_ssm: {name: a}}}")},
 	}

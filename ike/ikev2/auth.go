@@ -126,7 +126,7 @@ func (s *SA) authenticate(now time.Time, m *message) error {
 		return ppkErr
 	case good < 0:
 		s.settle(*cfg)
-		refused.reason, refused.hint = session.AuthFailed, "the peer's pre-shared key differs from ours; compare the keys on both ends"
+		refused.reason, refused.hint = session.AuthFailed, "the peer's pre-shared key differs from ours; compare the keys on both ends"+s.ppkHint()
 		return refused
 	}
 	s.handshake.secret = good
@@ -159,9 +159,10 @@ func (s *SA) pick(claimed, asked auth.ID) (*Config, string) {
 	return nil, why
 }
 
-// allows reports whether policy would have offered this.
+// allows reports whether policy would have chosen this from an offer of nothing else.
 func allows(policy []suite.Proposal, chosen wire.Proposal) bool {
-	_, err := suite.Accept(policy, &wire.SA{Proposals: []wire.Proposal{chosen}}, wire.ProtoIKE, true)
+	chosen.Number = 1 // it stands alone here
+	_, err := suite.Select(policy, &wire.SA{Proposals: []wire.Proposal{chosen}}, wire.ProtoIKE, suite.SelectOptions{Additional: true})
 	return err == nil
 }
 
@@ -218,7 +219,7 @@ func (s *SA) verifyResponder(now time.Time, m *message) error {
 		verified = auth.VerifyPSK(s.suite.PRF, secret, octets, m.auth.Data) || verified
 	}
 	if m.auth.Method != wire.AuthSharedKey || !verified {
-		return &localError{reason: session.AuthFailed, hint: "the peer's proof does not match our pre-shared key; compare the keys on both ends"}
+		return &localError{reason: session.AuthFailed, hint: "the peer's proof does not match our pre-shared key; compare the keys on both ends" + s.ppkHint()}
 	}
 	return nil
 }
@@ -234,6 +235,9 @@ func (s *SA) authRefused(now time.Time, m *message) error {
 	reason, hint := session.AuthFailed, "the peer's answer proves no identity"
 	if refusal := m.refusal(); refusal != nil {
 		reason, hint = reasonOf(refusal, opAuth)
+	}
+	if reason == session.AuthFailed {
+		hint += s.ppkHint()
 	}
 	s.release(m.request.child)
 	s.end(now, reason, hint)

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"slices"
 	"time"
-
-	"twinbore/esp"
 )
 
 // Both ends may rekey the same SA at once. Each then answers the other's request as usual, so that two successors exist.
@@ -104,8 +102,6 @@ func (s *SA) staysBack(now time.Time, x *childExchange) bool {
 		s.release(x)
 		s.fallBack(now, x)
 		return true
-	case theirs != nil:
-		theirs.state, theirs.replacedBy = childReplaced, esp.ChildID(x.spi)
 	case s.waits(x.rival.u):
 		s.forsake(x.rival.u)
 	}
@@ -130,4 +126,10 @@ func (s *SA) ikeStaysBack(now time.Time, x *rekeyExchange) bool {
 		return true
 	}
 	return false
+}
+
+// isRival reports whether c is what the peer made while our own request to replace the same Child SA is open. It carries
+// no traffic yet; the peer deletes it when ours wins.
+func (s *SA) isRival(c *child) bool {
+	return s.open != nil && s.open.child != nil && s.open.child.rival != nil && s.open.child.rival.c == c
 }

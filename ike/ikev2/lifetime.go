@@ -64,7 +64,7 @@ func (s *SA) lastHeard() time.Time {
 
 // livenessAt is when silence makes us ask; zero is never.
 func (s *SA) livenessAt() time.Time {
-	if s.state != established || s.open != nil || s.p.cfg.DPD.Interval == 0 {
+	if s.state != established || s.open != nil || s.yields() || s.p.cfg.DPD.Interval == 0 {
 		return time.Time{}
 	}
 	return s.lastHeard().Add(s.p.cfg.DPD.Interval)

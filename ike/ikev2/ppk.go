@@ -154,3 +154,11 @@ func (s *SA) requirePPK(now time.Time) bool {
 	}
 	return true
 }
+
+// ppkHint adds to a hint on a proof that failed that the PPK is part of it.
+func (s *SA) ppkHint() string {
+	if s.handshake.bare == nil {
+		return ""
+	}
+	return fmt.Sprintf(", and the id and secret of ppk %q", s.p.cfg.PPK.ID)
+}
