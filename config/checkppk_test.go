@@ -9,11 +9,11 @@ import (
 // K-03, RFC 8784 §6: a PPK has a name and a secret, and the secret is long.
 func TestPPKIsWhole(t *testing.T) {
 	for text, want := range map[string]string{
-		"ppk: {secret: {file: a}}":                         `the ppk of connection "office" has no id`,
-		"ppk: {required: true}":                            `the ppk of connection "office" has no id`,
-		"ppk: {id: quantum}":                               `the ppk of connection "office" has no secret`,
-		"ppk: {id: quantum, required: true}":               `the ppk of connection "office" has no secret`,
-		"ppk: {id: quantum, secret: {generate: true}}":     "a ppk cannot be generated here",
+		"ppk: {secret: {file: a}}":                          `the ppk of connection "office" has no id`,
+		"ppk: {required: true}":                             `the ppk of connection "office" has no id`,
+		"ppk: {id: quantum}":                                `the ppk of connection "office" has no secret`,
+		"ppk: {id: quantum, required: true}":                `the ppk of connection "office" has no secret`,
+		"ppk: {id: quantum, secret: {generate: true}}":      "a ppk cannot be generated here",
 		"ppk: {id: quantum, secret: {file: a}}\n    ike: 1": "IKEv1 has no ppk",
 	} {
 		if !slices.ContainsFunc(problems(conn(text)), func(p string) bool { return strings.Contains(p, want) }) {

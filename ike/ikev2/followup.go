@@ -266,6 +266,8 @@ func (s *SA) followupAnswered(now time.Time, m *message) error {
 	}
 	x.take(shared)
 	switch {
+	case x.more() && s.state == replaced: // the peer has decided for its own
+		x.wipe()
 	case x.more():
 		s.askFollowup(now, m, r)
 	case r.ike != nil:
@@ -285,6 +287,9 @@ func (s *SA) followupRefused(now time.Time, m *message) error {
 // followupSpoilt gives up the SA that we were making. The one it should replace lives on.
 func (s *SA) followupSpoilt(now time.Time, r *request, err error) {
 	r.mixture().wipe()
+	if s.state == replaced && r.ike != nil { // the peer has decided for its own
+		return
+	}
 	if r.ike == nil {
 		s.childSpoilt(now, r, err)
 		return

@@ -85,8 +85,8 @@ func rules() []rule {
 
 		// IKE_FOLLOWUP_KE, RFC 9370 §2.2.4
 		{exchange: wire.IKEFollowupKE, in: in(established, replaced, deleting), need: pKE, do: (*SA).answerFollowup, story: "answer one more key exchange of a new SA"},
-		{exchange: wire.IKEFollowupKE, answers: opFollowup, in: in(established), need: pKE, do: (*SA).followupAnswered, story: "take one more key exchange of a new SA"},
-		{exchange: wire.IKEFollowupKE, answers: opFollowup, in: in(established), do: (*SA).followupRefused, story: "the peer refuses one more key exchange of a new SA"},
+		{exchange: wire.IKEFollowupKE, answers: opFollowup, in: in(established, replaced), need: pKE, do: (*SA).followupAnswered, story: "take one more key exchange of a new SA"},
+		{exchange: wire.IKEFollowupKE, answers: opFollowup, in: in(established, replaced), do: (*SA).followupRefused, story: "the peer refuses one more key exchange of a new SA"},
 
 		// INFORMATIONAL, RFC 7296 §1.4
 		{exchange: wire.Informational, in: in(established, replaced, deleting), do: (*SA).answerInformational, story: "answer deletes, notifies or a liveness check"},
