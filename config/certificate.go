@@ -1,13 +1,18 @@
 package config
 
-import "twinbore/config/secret"
+import (
+	"fmt"
 
-// Certificate is what auth: certificate needs.
+	"twinbore/config/secret"
+)
+
+// Certificate is what auth: certificate needs. File names that are not absolute are beside the configuration file; the
+// key's is a secret and in gateway.secrets.dir. The files are not looked into here.
 type Certificate struct {
-	Cert string
-	Key  secret.Ref
-	CA   []string
-	CRL  []string
+	Cert string     // ours, and those between it and its authority
+	Key  secret.Ref // its private key
+	CA   []string   // the authorities that we trust
+	CRL  []string   // what they have revoked
 }
 
 // PPK is a post-quantum pre-shared key (RFC 8784).
@@ -29,3 +34,33 @@ var ppkKind = object(
 	at("secret", orNull(secretKind), func(p *PPK) *secret.Ref { return &p.Secret }, "the key"),
 	at("required", truth, func(p *PPK) *bool { return &p.Required }, "refuse a peer without it"),
 )
+
+// certificate checks that what auth: certificate needs is there. What is in the files is another matter.
+func (k *checker) certificate(path string, c *Connection) {
+	at := path + ".certificate"
+	for _, need := range []struct {
+		key  string
+		have bool
+	}{{"cert", c.Certificate.Cert != ""}, {"key", !c.Certificate.Key.IsZero()}, {"ca", len(c.Certificate.CA) > 0}} {
+		if !need.have && !k.has(at+"."+need.key) {
+			k.refuse(at, fmt.Sprintf("auth: certificate needs certificate.%s", need.key), "certificate: {cert: gw.pem, key: {file: gw.key}, ca: [ca.pem]}")
+		}
+	}
+	switch key := c.Certificate.Key; {
+	case key.Kind == secret.Generate:
+		k.refuse(at+".key", "a private key belongs to its certificate and cannot be generated", "openssl genpkey, then request a certificate for it")
+	case key.Kind == secret.Inline && k.Gateway.StrictSecrets:
+		k.refuse(at+".key", "a secret stands in the configuration itself, and strict_secrets forbids that", "use {file: …}")
+	case key.Kind == secret.Inline:
+		k.warn(at+".key", "a secret stands in the configuration itself", "use {file: …}, and chmod 600 this file until then")
+	}
+	for i, t := range c.Tunnels {
+		tunnel := item(path+".tunnels", i)
+		if !t.PSK.Current.IsZero() {
+			k.warn(tunnel+".psk", "the pre-shared key is not used", "auth: certificate stands at the connection")
+		}
+		if t.Remote.Any && t.RemoteID == "" && !k.has(tunnel+".remote_id") {
+			k.refuse(tunnel+".remote_id", "remote: any needs remote_id", "what the peer's certificate names: a host name, or its subject")
+		}
+	}
+}

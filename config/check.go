@@ -111,6 +111,9 @@ func (k *checker) connection(path string, c *Connection) {
 	case len(c.Tunnels) == 1 && c.Enabled: // R20
 		k.warn(path+".tunnels", fmt.Sprintf("connection %s is not redundant: it has one tunnel", c.called()), "")
 	}
+	if c.Auth == AuthCertificate {
+		k.certificate(path, c)
+	}
 	for i := range c.Tunnels {
 		k.tunnel(item(path+".tunnels", i), c, &c.Tunnels[i])
 	}

@@ -69,6 +69,26 @@ func TestChecksBetweenKeys(t *testing.T) {
 		{"any without certificates", strings.Replace(base, "198.51.100.87", "any", 1), []string{
 			`f:8:18: connections[0].tunnels[1].remote: remote: any needs role: cloud and auth: certificate; a pre-shared key is chosen by the peer's address`}},
 
+		// Certificates.
+		{"certificates that are not named", certified("auth: certificate"), []string{
+			`f:3:5: connections[0].certificate: auth: certificate needs certificate.cert; certificate: {cert: gw.pem, key: {file: gw.key}, ca: [ca.pem]}`,
+			`f:3:5: connections[0].certificate: auth: certificate needs certificate.key; `,
+			`f:3:5: connections[0].certificate: auth: certificate needs certificate.ca; `}},
+		{"certificates that are named", certified("auth: certificate\n    certificate: {cert: gw.pem, key: {file: gw.key}, ca: [ca.pem], crl: [ca.crl]}"), nil},
+		{"a key that cannot be made here", certified("auth: certificate\n    certificate: {cert: gw.pem, key: {generate: true}, ca: [ca.pem]}"), []string{
+			`f:4:38: connections[0].certificate.key: a private key belongs to its certificate and cannot be generated; openssl genpkey`}},
+		{"a private key in the file itself", certified("auth: certificate\n    certificate: {cert: gw.pem, key: {inline: canary}, ca: [ca.pem]}"), []string{
+			`f:4:38: warning: connections[0].certificate.key: a secret stands in the configuration itself; use {file: …}`}},
+		{"a secret that certificates make idle", conn("auth: certificate\n    certificate: {cert: gw.pem, key: {file: gw.key}, ca: [ca.pem]}"), []string{
+			`f:9:38: warning: connections[0].tunnels[0].psk: the pre-shared key is not used; auth: certificate stands at the connection`,
+			`f:10:38: warning: connections[0].tunnels[1].psk: the pre-shared key is not used; `}},
+		{"R60: peers at any address are told apart by name", strings.NewReplacer("198.51.100.21", "any", "198.51.100.87", "any, remote_id: gw.example").Replace(
+			certified("role: cloud\n    auth: certificate\n    certificate: {cert: gw.pem, key: {file: gw.key}, ca: [ca.pem]}")), []string{
+			`f:10:9: connections[0].tunnels[0].remote_id: remote: any needs remote_id; what the peer's certificate names: a host name, or its subject`}},
+		{"R60: two peers at any address with one name", strings.NewReplacer("198.51.100.21", "any, remote_id: gw.example", "198.51.100.87", "any, remote_id: gw.example").Replace(
+			certified("role: cloud\n    auth: certificate\n    certificate: {cert: gw.pem, key: {file: gw.key}, ca: [ca.pem]}")), []string{
+			`f:11:18: connections[0].tunnels[1].remote: another tunnel goes from the same outside address to any already; the other is at f:10:9`}},
+
 		// References (R10).
 		{"R10: a domain that is not there", conn("domain: defualt"), []string{
 			`f:3:13: connections[0].domain: there is no domain "defualt"; there are default; did you mean "default"?`}},
@@ -205,4 +225,9 @@ func TestPresets(t *testing.T) {
 	if late.Lifetimes.ESP.String() != "30m0s" || late.Lifetimes.IKE.String() != "10h0m0s" {
 		t.Errorf("provider after lifetimes: %+v", late.Lifetimes)
 	}
+}
+
+// certified is a connection with these lines whose tunnels have no pre-shared key.
+func certified(lines string) string {
+	return strings.NewReplacer(", psk: {file: a.psk}", "", ", psk: {file: b.psk}", "").Replace(conn(lines))
 }

@@ -104,6 +104,7 @@ func (k *checker) pairs() {
 	type pair struct {
 		local  netip.Addr
 		remote Remote
+		id     string // of a peer that may be anywhere
 	}
 	first := map[pair]string{}
 	for i, c := range k.Connections {
@@ -112,10 +113,14 @@ func (k *checker) pairs() {
 		}
 		for j, t := range c.Tunnels {
 			path := item(item("connections", i)+".tunnels", j)
-			if t.Remote == (Remote{}) || t.Remote.Any {
+			if t.Remote == (Remote{}) {
 				continue
 			}
-			if other, ok := first[pair{t.Local, t.Remote}]; ok {
+			this := pair{local: t.Local, remote: t.Remote}
+			if t.Remote.Any {
+				this.id = t.RemoteID
+			}
+			if other, ok := first[this]; ok {
 				local := "the same outside address"
 				if t.Local.IsValid() {
 					local = t.Local.String()
@@ -123,7 +128,7 @@ func (k *checker) pairs() {
 				k.refuse(path+".remote", fmt.Sprintf("another tunnel goes from %s to %v already", local, t.Remote), k.elsewhere(other))
 				continue
 			}
-			first[pair{t.Local, t.Remote}] = path
+			first[this] = path
 		}
 	}
 }

@@ -35,9 +35,12 @@ func FuzzLoad(f *testing.F) {
 				t.Fatalf("incomplete: %+v", conn)
 			}
 			for _, tun := range conn.Tunnels {
-				if tun.Name == "" || tun.Remote.String() == "" || tun.PSK.Current.IsZero() || tun.Inside.IsValid() != tun.PeerInside.IsValid() {
+				if tun.Name == "" || tun.Remote.String() == "" || tun.PSK.Current.IsZero() && conn.Auth == AuthPSK || tun.Inside.IsValid() != tun.PeerInside.IsValid() {
 					t.Fatalf("incomplete: %+v", tun)
 				}
+			}
+			if cert := conn.Certificate; conn.Auth == AuthCertificate && (cert.Cert == "" || cert.Key.IsZero() || len(cert.CA) == 0) {
+				t.Fatalf("incomplete: %+v", cert)
 			}
 			if _, ok := c.Domain(conn.Domain); !ok {
 				t.Fatalf("domain %q of %q is not there", conn.Domain, conn.Name)

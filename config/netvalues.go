@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // address is an IP address without a zone.
@@ -153,9 +154,18 @@ var endpoint = scalar("an address and port as 127.0.0.1:5432 or udp:127.0.0.1:53
 	return Endpoint{UDP: udp, Addr: a}, nil
 })
 
+// subjectForm is how a distinguished name begins.
+var subjectForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.]*=`)
+
 // identity is an IKE identity, checked as far as its form goes; ike/auth gives it its meaning.
-var identity = quoted(scalar("an IKE identity: an address, a host name, fqdn:…, email:… or keyid:…", schema{"type": "string", "minLength": 1, "maxLength": 255},
+var identity = quoted(scalar("an IKE identity: an address, a host name, fqdn:…, email:…, keyid:… or a certificate's subject", schema{"type": "string", "minLength": 1, "maxLength": 1024},
 	func(s string) (string, error) {
+		if dn := strings.TrimPrefix(s, "dn:"); subjectForm.MatchString(dn) { // "C=CH, O=Example, CN=gw"
+			if len(s) > 1024 || strings.ContainsFunc(s, unicode.IsControl) {
+				return "", &misfit{}
+			}
+			return s, nil
+		}
 		kind, rest, prefixed := strings.Cut(s, ":")
 		if _, err := netip.ParseAddr(s); err == nil {
 			return s, nil

@@ -62,10 +62,7 @@ var connectionNotYet = []unbuilt[Connection]{
 	{"ha.mode", "both tunnels at once (mode: active-active)", func(c *Connection) bool { return c.HA.Mode == ActiveActive }},
 	{"routing", "BGP (routing: bgp)", func(c *Connection) bool { return c.Routing == RoutingBGP }},
 	{"bgp", "BGP", func(c *Connection) bool { return c.BGP != nil && c.Routing != RoutingBGP }},
-	{"auth", "certificates (auth: certificate)", func(c *Connection) bool { return c.Auth == AuthCertificate }},
-	{"certificate", "certificates", func(c *Connection) bool {
-		return c.Certificate.Cert != "" || !c.Certificate.Key.IsZero() || len(c.Certificate.CA)+len(c.Certificate.CRL) > 0
-	}},
+	{"certificate.key", "secrets kept by a service", func(c *Connection) bool { return c.Certificate.Key.Remote() }},
 	{"ppk.secret", "secrets kept by a service", func(c *Connection) bool { return c.PPK.Secret.Remote() }},
 	{"filter", "packet filters", func(c *Connection) bool { return len(c.Filter.In)+len(c.Filter.Out) > 0 }},
 	{"child", "one Child SA per pair of networks (child: per-pair)", func(c *Connection) bool { return c.Child == ChildPerPair }},

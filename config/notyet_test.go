@@ -43,8 +43,6 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		"both tunnels at once (mode: active-active)":          {conn("ha: {mode: active-active}")},
 		"BGP (routing: bgp)":                                  {strings.Replace(base, "routing: static", "routing: bgp", 1)},
 		"BGP":                                                 {conn("bgp: {}")},
-		"certificates (auth: certificate)":                    {conn("auth: certificate")},
-		"certificates":                                        {conn("certificate: {cert: gw.pem}"), conn("certificate: {key: {file: gw.key}}"), conn("certificate: {ca: [ca.pem]}")},
 		"packet filters":                                      {conn("filter: {in: [{action: deny}]}"), conn("filter: {out: [{action: allow, proto: tcp, port: 8000-8100}]}")},
 		"one Child SA per pair of networks (child: per-pair)": {conn("child: per-pair")},
 		"closing idle tunnels":                                {conn("idle_timeout: 1h")},

@@ -66,7 +66,7 @@ func TestWrongValues(t *testing.T) {
 		{tun("inside: 169.254.61.2/30\n        peer_inside: 169.254.61.6\n        psk: {file: b.psk}"), `f:10:22: connections[0].tunnels[1].peer_inside: 169.254.61.6 is not in 169.254.61.0/30`},
 		{tun("inside: 169.254.61.2/30\n        peer_inside: 169.254.61.2\n        psk: {file: b.psk}"), `f:10:22: connections[0].tunnels[1].peer_inside: 169.254.61.2 is our own inside address`},
 		{tun("peer_inside: 169.254.61.2\n        psk: {file: b.psk}"), `f:9:22: connections[0].tunnels[1].peer_inside: peer_inside without inside`},
-		{tun("local_id: fqnd:gw.example\n        psk: {file: b.psk}"), `f:9:19: connections[0].tunnels[1].local_id: "fqnd:gw.example" does not fit; want auto or an IKE identity: an address, a host name, fqdn:…, email:… or keyid:…; did you mean "fqdn:gw.example"?`},
+		{tun("local_id: fqnd:gw.example\n        psk: {file: b.psk}"), `f:9:19: connections[0].tunnels[1].local_id: "fqnd:gw.example" does not fit; want auto or an IKE identity: an address, a host name, fqdn:…, email:…, keyid:… or a certificate's subject; did you mean "fqdn:gw.example"?`},
 		{strings.Replace(base, "198.51.100.87", "198.51.100.87/32", 1), `f:8:18: connections[0].tunnels[1].remote: "198.51.100.87/32" does not fit; want an IP address, a host name or any; did you mean "198.51.100.87"?`},
 		{strings.Replace(base, "198.51.100.87", "198.51.100.999", 1), `f:8:18: connections[0].tunnels[1].remote: "198.51.100.999" does not fit`},
 

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"twinbore/cmd/internal/daemon"
 	"twinbore/config"
 	"twinbore/config/secret"
 )
@@ -19,7 +21,7 @@ func newCheck(a *app) *cobra.Command {
 		Short: "Validate the configuration and say everything that is wrong with it",
 		Long: `Validate the configuration and say everything that is wrong with it, with file, line and column:
 keys and values, references, overlapping networks, weak algorithms, what is not supported yet,
-and whether the secrets are there and only ours to read. Nothing is changed and no command is run.
+and whether the secrets and certificates are there, fit together and are only ours to read or change. Nothing is changed and no command is run.
 
 -o json and -o sarif write the report for programs. Exit code 3: the configuration is invalid.`,
 		Args: cobra.ArbitraryArgs,
@@ -75,6 +77,7 @@ func (a *app) check(ctx context.Context) (*checkReport, error) {
 			}
 		}
 	}
+	report.Problems = append(report.Problems, daemon.CheckCertificates(ctx, c, time.Now())...)
 	return report, nil
 }
 

@@ -43,6 +43,21 @@ func (s Store) Resolve(ctx context.Context, ref Ref) (Secret, error) {
 	return New(octets), nil
 }
 
+// ResolveText fetches a secret of several lines, such as a private key in PEM: its octets as they stand, at most 16 KiB.
+func (s Store) ResolveText(ctx context.Context, ref Ref) (Secret, error) {
+	if ref.Kind == Generate {
+		return Secret{}, fmt.Errorf("%v: only a pre-shared key can be generated", ref)
+	}
+	raw, err := s.fetch(ctx, ref)
+	if err == nil && ref.Encoding != "" && ref.Encoding != Text {
+		raw, err = undo(bytes.Join(bytes.Fields(raw), nil), ref.Encoding) // they are often cut into lines
+	}
+	if err != nil {
+		return Secret{}, fmt.Errorf("%v: %w", ref, err)
+	}
+	return New(raw), nil
+}
+
 // Check says whether Resolve would succeed, as far as that can be known without running a command or making a
 // generated secret, and how many octets the secret has; 0 when that is not known.
 func (s Store) Check(ctx context.Context, ref Ref) (octets int, err error) {
@@ -124,25 +139,10 @@ func decode(raw []byte, as Encoding) ([]byte, error) {
 	if bytes.ContainsAny(raw, "\r\n") {
 		return nil, errors.New("has more than one line; a secret is one line")
 	}
-	out := raw
-	switch as {
-	case "", Text:
-	case Hex:
-		out = make([]byte, hex.DecodedLen(len(raw)))
-		if _, err := hex.Decode(out, raw); err != nil {
-			return nil, errors.New("is not hexadecimal, as encoding: hex says")
-		}
-	case Base64:
-		out = make([]byte, base64.StdEncoding.DecodedLen(len(raw)))
-		n, err := base64.StdEncoding.Decode(out, raw)
-		if err != nil {
-			return nil, errors.New("is not base64 with padding, as encoding: base64 says")
-		}
-		out = out[:n]
-	default:
-		return nil, fmt.Errorf("unknown encoding %q", as)
-	}
+	out, err := undo(raw, as)
 	switch {
+	case err != nil:
+		return nil, err
 	case len(out) == 0:
 		return nil, errors.New("is empty")
 	case len(out) < MinLen:
@@ -151,4 +151,26 @@ func decode(raw []byte, as Encoding) ([]byte, error) {
 		return nil, fmt.Errorf("is longer than %d octets", MaxLen)
 	}
 	return out, nil
+}
+
+// undo takes an encoding away.
+func undo(raw []byte, as Encoding) ([]byte, error) {
+	switch as {
+	case "", Text:
+		return raw, nil
+	case Hex:
+		out := make([]byte, hex.DecodedLen(len(raw)))
+		if _, err := hex.Decode(out, raw); err != nil {
+			return nil, errors.New("is not hexadecimal, as encoding: hex says")
+		}
+		return out, nil
+	case Base64:
+		out := make([]byte, base64.StdEncoding.DecodedLen(len(raw)))
+		n, err := base64.StdEncoding.Decode(out, raw)
+		if err != nil {
+			return nil, errors.New("is not base64 with padding, as encoding: base64 says")
+		}
+		return out[:n], nil
+	}
+	return nil, fmt.Errorf("unknown encoding %q", as)
 }

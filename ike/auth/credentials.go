@@ -16,15 +16,16 @@ type Credentials struct {
 // without an interruption.
 type Secret struct {
 	Peer      string    // "connection/tunnel"
+	Name      string    // what status calls it, "current" or "previous"; it is no secret
 	Key       []byte    // the octets themselves, any but none
 	NotBefore time.Time // zero: always was
 	NotAfter  time.Time // zero: always will be; at this instant it is over
 }
 
-// PSKs returns the keys that are valid with peer at now, the one that began last first: that one is sent, and each may
+// PSKs returns the secrets that are valid with peer at now, the one that began last first: that one is sent, and each may
 // be what the peer used. Where several began at the same time the order is that of Secrets. The keys are not copies; the
 // caller must not change them.
-func (c Credentials) PSKs(peer string, now time.Time) [][]byte {
+func (c Credentials) PSKs(peer string, now time.Time) []Secret {
 	var valid []Secret
 	for _, s := range c.Secrets {
 		if s.Peer == peer && len(s.Key) > 0 && s.validAt(now) {
@@ -32,11 +33,7 @@ func (c Credentials) PSKs(peer string, now time.Time) [][]byte {
 		}
 	}
 	slices.SortStableFunc(valid, func(a, b Secret) int { return b.NotBefore.Compare(a.NotBefore) })
-	var keys [][]byte
-	for _, s := range valid {
-		keys = append(keys, s.Key)
-	}
-	return keys
+	return valid
 }
 
 func (s Secret) validAt(now time.Time) bool {

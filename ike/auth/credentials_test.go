@@ -32,7 +32,7 @@ func TestPSKsAreThoseValidNowNewestFirst(t *testing.T) {
 	} {
 		var got []string
 		for _, k := range c.PSKs("hq/1", q.now) {
-			got = append(got, string(k))
+			got = append(got, string(k.Key))
 		}
 		if strings.Join(got, ",") != q.want {
 			t.Errorf("at %s: %v, want %s", q.now, got, q.want)

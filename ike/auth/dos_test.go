@@ -98,11 +98,14 @@ func TestChainsThatAreABurden(t *testing.T) {
 		"8 kB of open brackets":              {trust, [][]byte{brackets(MaxCertLen)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			began := time.Now()
-			_, err := c.trust.VerifyChain(c.chain, noon, mustID(t, "gw.example"))
-			took := time.Since(began)
-			if !errors.Is(err, ErrCertificate) {
-				t.Errorf("error is %v", err)
+			took := time.Hour
+			for range 5 { // the quickest of five, so that a busy machine does not count
+				began := time.Now()
+				_, err := c.trust.VerifyChain(c.chain, noon, mustID(t, "gw.example"))
+				took = min(took, time.Since(began))
+				if !errors.Is(err, ErrCertificate) {
+					t.Errorf("error is %v", err)
+				}
 			}
 			if took > 50*time.Millisecond {
 				t.Errorf("took %v, 50 ms are the limit", took)

@@ -1,7 +1,6 @@
 package ikev2
 
 import (
-	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -14,24 +13,33 @@ import (
 // sendAuth asks for authentication and the first Child SA (RFC 7296 §1.2).
 func (s *SA) sendAuth(now time.Time) {
 	cfg := &s.p.cfg
-	secrets := cfg.Auth.PSKs(cfg.Peer, now)
-	if len(secrets) == 0 {
-		s.end(now, session.SecretUnavailable, "there is no pre-shared key for this tunnel now; check its psk setting")
+	we, err := s.p.ourselves(now, s.handshake.certReqs, s.handshake.hashes)
+	if err != nil {
+		reason, hint := reasonOf(err, opAuth)
+		s.end(now, reason, hint)
 		return
 	}
-	idi := cfg.LocalID.Wire(true)
-	s.localID = cfg.LocalID.String()
-	prove := func() []byte { return auth.PSKAuth(s.suite.PRF, secrets[0], s.signedOctets(true, idi.Body())) }
+	idi := we.id.Wire(true)
+	s.localID = we.id.String()
+	prove := func() (*wire.Auth, error) { return s.prove(we, s.signedOctets(true, idi.Body())) }
 	ppk, err := s.offerPPK(prove)
 	if err != nil {
-		s.end(now, session.DatapathError, err.Error())
+		reason, hint := reasonOf(err, opAuth)
+		s.end(now, reason, hint)
 		return
 	}
-	list := []wire.Payload{idi}
+	proof, err := prove()
+	if err != nil {
+		reason, hint := reasonOf(err, opAuth)
+		s.end(now, reason, hint)
+		return
+	}
+	list := append([]wire.Payload{idi}, we.certificates()...)
+	list = append(list, s.wishes()...)
 	if cfg.RemoteID != (auth.ID{}) {
 		list = append(list, cfg.RemoteID.Wire(false))
 	}
-	list = append(list, &wire.Auth{Method: wire.AuthSharedKey, Data: prove()})
+	list = append(list, proof)
 	x := s.newChildExchange(false)
 	list = append(list, x.offer...)
 	if cfg.InitialContact {
@@ -55,14 +63,21 @@ func (s *SA) answerAuth(now time.Time, m *message) error {
 	if err := s.authenticate(now, m); err != nil {
 		return err
 	}
-	cfg := &s.p.cfg
+	we, err := s.p.ourselves(now, m.certReqs, s.handshake.hashes)
+	if err != nil {
+		return refuseProof(err)
+	}
+	we.secret = s.handshake.secret // what the peer has, whichever is newest
+	idr := we.id.Wire(false)
+	proof, err := s.prove(we, s.signedOctets(false, idr.Body()))
+	if err != nil {
+		return refuseProof(err)
+	}
 	s.path = m.path
-	idr := cfg.LocalID.Wire(false)
-	octets := s.signedOctets(false, idr.Body())
-	secrets := cfg.Auth.PSKs(cfg.Peer, now)
-	list := []wire.Payload{idr, &wire.Auth{Method: wire.AuthSharedKey, Data: auth.PSKAuth(s.suite.PRF, secrets[s.handshake.secret], octets)}}
+	list := append([]wire.Payload{idr}, we.certificates()...)
+	list = append(list, proof)
 	list = append(list, s.ppkTaken()...)
-	s.localID, s.remoteID = cfg.LocalID.String(), remoteName(m.idi)
+	s.localID, s.remoteID = we.id.String(), remoteName(m.idi)
 	s.initialContact = m.notify(wire.NotifyInitialContact) != nil
 	nonces := nonces{i: s.handshake.ni, r: s.handshake.nr}
 	s.becomeEstablished(now)
@@ -95,47 +110,32 @@ func (s *SA) authenticate(now time.Time, m *message) error {
 	if idErr != nil {
 		cfg, why = nil, idErr.Error()
 	}
-	secrets, proof := [][]byte{decoy}, m.auth.Data
-	var ppkErr error
+	var ppkErr *localError
 	if cfg != nil {
-		proof, ppkErr = s.choosePPK(cfg, m)
-		secrets = cfg.Auth.PSKs(cfg.Peer, now)
-	}
-	octets := s.signedOctets(true, m.idi.Body())
-	good := -1
-	for i, secret := range secrets {
-		if auth.VerifyPSK(s.suite.PRF, secret, octets, proof) && good < 0 {
-			good = i
+		if m.auth, ppkErr = s.choosePPK(cfg, m); ppkErr != nil {
+			s.settle(*cfg)
+			return refuseProof(ppkErr)
 		}
 	}
-	refused := &localError{notify: wire.NotifyAuthenticationFailed, fatal: true}
-	switch {
-	case cfg == nil:
-		refused.reason, refused.hint = session.IDMismatch, why
-		return refused
-	case len(secrets) == 0:
-		s.settle(*cfg)
-		refused.reason, refused.hint = session.SecretUnavailable, "there is no pre-shared key for this tunnel now; check its psk setting"
-		return refused
-	case m.auth.Method != wire.AuthSharedKey:
-		s.settle(*cfg)
-		refused.reason, refused.hint = session.AuthFailed, fmt.Sprintf("the peer authenticates by method %d, we expect a pre-shared key; set the peer to pre-shared key", m.auth.Method)
-		return refused
-	case ppkErr != nil:
-		s.settle(*cfg)
-		return ppkErr
-	case good < 0:
-		s.settle(*cfg)
-		refused.reason, refused.hint = session.AuthFailed, "the peer's pre-shared key differs from ours; compare the keys on both ends"+s.ppkHint()
-		return refused
+	octets := s.signedOctets(true, m.idi.Body())
+	if cfg == nil {
+		s.disbelieve(now, claimed, m, octets)
+		return refuseProof(&localError{reason: session.IDMismatch, hint: why})
 	}
-	s.handshake.secret = good
+	refused := s.believe(now, cfg, claimed, m, octets)
 	s.settle(*cfg)
+	if refused != nil {
+		refused.hint += s.ppkHint()
+		return refuseProof(refused)
+	}
 	return nil
 }
 
-// decoy is verified against when the identity is unknown, so that the answer takes as long.
-var decoy = func() []byte { b := make([]byte, 32); rand.Read(b); return b }()
+// refuseProof is all that an initiator learns, whatever is wrong with its identity, its proof or with us (AUT-01, AUT-04).
+func refuseProof(err error) *localError {
+	reason, hint := reasonOf(err, opAuth)
+	return &localError{notify: wire.NotifyAuthenticationFailed, fatal: true, reason: reason, hint: hint}
+}
 
 // pick returns the candidate for an identity, or why there is none. The IKE suite in use must be one that its policy
 // allows: it was chosen before the identity was known.
@@ -144,11 +144,11 @@ func (s *SA) pick(claimed, asked auth.ID) (*Config, string) {
 	for i := range s.p.candidates {
 		cfg := &s.p.candidates[i]
 		switch {
-		case claimed == cfg.LocalID: // AUT-03
+		case claimed.Equal(cfg.LocalID): // AUT-03
 			why = toSelf(claimed)
-		case cfg.RemoteID != claimed:
+		case !cfg.RemoteID.Equal(claimed):
 			why = fmt.Sprintf("the peer says it is %s, we expect %s; set remote_id here or the identity at the peer", claimed, cfg.RemoteID)
-		case asked != (auth.ID{}) && cfg.LocalID != asked:
+		case asked != (auth.ID{}) && !cfg.LocalID.Equal(asked):
 			why = fmt.Sprintf("the peer asks for %s, we are %s; set local_id here or the remote identity at the peer", asked, cfg.LocalID)
 		case !allows(cfg.IKE, s.handshake.chosen):
 			why = fmt.Sprintf("%s uses an IKE suite that connection %s does not allow", claimed, cfg.Peer)
@@ -196,17 +196,17 @@ func (s *SA) authAnswered(now time.Time, m *message) error {
 	return nil
 }
 
-// verifyResponder checks the claimed identity against the configured one and the proof against our secrets.
+// verifyResponder checks the claimed identity against the configured one, and then its proof.
 func (s *SA) verifyResponder(now time.Time, m *message) error {
 	cfg := &s.p.cfg
 	claimed, err := auth.FromWire(m.idr)
 	if err != nil {
 		return &localError{reason: session.IDMismatch, hint: err.Error()}
 	}
-	if claimed == cfg.LocalID { // AUT-03
+	if claimed.Equal(cfg.LocalID) { // AUT-03
 		return &localError{reason: session.IDMismatch, hint: toSelf(claimed)}
 	}
-	if cfg.RemoteID != (auth.ID{}) && claimed != cfg.RemoteID {
+	if cfg.RemoteID != (auth.ID{}) && !claimed.Equal(cfg.RemoteID) {
 		return &localError{reason: session.IDMismatch,
 			hint: fmt.Sprintf("the peer says it is %s, we expect %s; set remote_id here or the identity at the peer", claimed, cfg.RemoteID)}
 	}
@@ -214,12 +214,9 @@ func (s *SA) verifyResponder(now time.Time, m *message) error {
 		return err
 	}
 	octets := s.signedOctets(false, m.idr.Body())
-	verified := false
-	for _, secret := range cfg.Auth.PSKs(cfg.Peer, now) {
-		verified = auth.VerifyPSK(s.suite.PRF, secret, octets, m.auth.Data) || verified
-	}
-	if m.auth.Method != wire.AuthSharedKey || !verified {
-		return &localError{reason: session.AuthFailed, hint: "the peer's proof does not match our pre-shared key; compare the keys on both ends" + s.ppkHint()}
+	if refused := s.believe(now, cfg, claimed, m, octets); refused != nil {
+		refused.hint += s.ppkHint()
+		return refused
 	}
 	return nil
 }
@@ -233,15 +230,34 @@ func toSelf(id auth.ID) string {
 // whoever did the key exchange with us can have sent it, and there is nothing at the peer to delete.
 func (s *SA) authRefused(now time.Time, m *message) error {
 	reason, hint := session.AuthFailed, "the peer's answer proves no identity"
-	if refusal := m.refusal(); refusal != nil {
+	refusal := m.refusal()
+	if refusal != nil {
 		reason, hint = reasonOf(refusal, opAuth)
 	}
 	if reason == session.AuthFailed {
 		hint += s.ppkHint()
 	}
 	s.release(m.request.child)
+	if refusal != nil && refusal.notify == wire.NotifyAuthenticationFailed {
+		if s.p.cfg.Auth.Certified(s.p.cfg.Peer) != nil {
+			hint = "the peer rejected our certificate or identity; its log says why"
+		} else if s.p.olderKey+1 < len(s.p.cfg.Auth.PSKs(s.p.cfg.Peer, now)) {
+			s.tryOlderKey(now)
+			return nil
+		}
+	}
 	s.end(now, reason, hint)
 	return nil
+}
+
+// tryOlderKey begins anew with the next of our accepted keys: the peer may not have the newest yet (F5). A rejected
+// IKE SA is at its end at both ends (RFC 7296 §2.21.2), and its failure is no news before the last key has failed.
+func (s *SA) tryOlderKey(now time.Time) {
+	p := s.p
+	p.olderKey++
+	s.reported = true
+	s.end(now, "", "")
+	p.askInit(now, p.begunOn)
 }
 
 // refusalOf returns the peer's error notify. An answer that neither refuses nor has what was asked for is our refusal:

@@ -29,13 +29,18 @@
 // Owners: a peer owns its SAs, an SA owns its Child SAs until a successor inherits them. Everything belongs to the one
 // goroutine that calls the session. Deadlines are fields; Wake is their minimum.
 //
+// Who is who is decided by each peer's credentials: pre-shared keys, the newest first, or certificates. proof.go has both,
+// auth.go the order: a responder shows nothing of its own before it has verified the initiator, an initiator is up
+// only when it has verified the responder, and what was wrong is told to our own log alone.
+//
 // Order that matters: a Child SA is installed before the message that tells the peer of it, and outbound traffic moves to
 // a successor only when the peer has shown that it has it (RFC 7296 §2.8): the initiator of a rekey at once, because the
 // answer proves it, the responder with the peer's Delete of the old SA or the first packet on the new one.
 //
 // When both ends rekey the same SA at once, the nonces decide which successor stays; collide.go has the rule.
 //
-// Not done: certificates, MOBIKE, childless initiation, redirection, session resumption, EAP. A peer that needs one of these is refused by name.
+// Not done: MOBIKE, childless initiation, redirection, session resumption, EAP. A peer that needs one of these is refused
+// by name.
 //
 // Start reading at rules.go, then one exchange, then a transcript in testdata.
 package ikev2

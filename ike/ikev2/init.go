@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"twinbore/esp"
+	"twinbore/ike/auth"
 	"twinbore/ike/session"
 	"twinbore/ike/suite"
 	"twinbore/ike/wire"
@@ -27,7 +28,11 @@ type handshake struct {
 	restarts int    // by COOKIE and INVALID_KE_PAYLOAD; at most maxRestarts
 	refusal  error  // an unprotected refusal, believed only when nothing better comes (RFC 7296 §2.21.1)
 	bad      int    // responder: messages that did not open
-	secret   int    // responder: which of our accepted secrets the peer has
+
+	secret    auth.Secret     // the one of ours that the peer has
+	announced []auth.Hash     // what we said that we verify signatures with
+	hashes    []auth.Hash     // what the peer said
+	certReqs  []*wire.CertReq // of the responder
 }
 
 // maxRestarts bounds how often an unauthenticated answer can send us back to the start.
@@ -41,8 +46,10 @@ const patience = 3 * time.Second
 func (p *peer) askInit(now time.Time, path esp.Path) {
 	s := &SA{p: p, state: initSent, initiator: true, spiI: p.newIKESPI(), path: path, handshake: &handshake{ni: p.newNonce()}}
 	p.add(s)
-	if len(p.cfg.Auth.PSKs(p.cfg.Peer, now)) == 0 {
-		s.end(now, session.SecretUnavailable, "there is no pre-shared key for this tunnel now; check its psk setting")
+	p.begunOn = path
+	if _, err := p.ourselves(now, nil, auth.Hashes()); err != nil {
+		reason, hint := reasonOf(err, opInit)
+		s.end(now, reason, hint)
 		return
 	}
 	if s.requirePPK(now) {
@@ -80,6 +87,7 @@ func (s *SA) sendInit(now time.Time, group *suite.Group) {
 		list = append(list, usesPPK())
 	}
 	list = append(list, supportsFragments())
+	list = append(list, s.announce()...)
 	m := &wire.Message{Header: s.header(wire.IKESAInit, 0, false), Payloads: list}
 	h.request = m.Marshal()
 	s.open = &request{op: opInit, exchange: wire.IKESAInit, started: now, backoff: s.p.backoff(), bytes: [][]byte{h.request}}
@@ -131,6 +139,7 @@ func (s *SA) answerInit(now time.Time, m *message) error {
 	if s.fragments = m.notify(wire.NotifyIKEv2FragmentationSupported) != nil; s.fragments {
 		list = append(list, supportsFragments())
 	}
+	list = append(list, s.askForCertificate(m, list)...)
 	list = s.announceChildless(m, list)
 	h.response = s.answerClear(now, m, list)
 	return nil
@@ -243,6 +252,7 @@ func (s *SA) initAnswered(now time.Time, m *message) error {
 	h.nr, h.peerKE, h.response = m.nonce.Data, m.ke.Data, append([]byte(nil), m.raw...)
 	s.spiR, s.suite, s.nat = m.SPIr, selection.Suite, detectNAT(m)
 	s.fragments = m.notify(wire.NotifyIKEv2FragmentationSupported) != nil
+	s.noteWishes(m)
 	if err := s.completeKeys(); err != nil {
 		s.spiR, s.suite = 0, suite.Suite{}
 		return s.ignore(now, m, err.Error())

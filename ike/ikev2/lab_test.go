@@ -426,7 +426,11 @@ func (l *lab) logEvent(g *gateway, e session.Event) {
 	case session.Dropped:
 		l.logf("%s: dropped: %s", g.name, e.Story)
 	case session.IKEUp, session.IKERekeyed:
-		l.logf("%s: %v %s, %s === %s, nat %s", g.name, e.Kind, e.IKE.Suite, e.IKE.LocalID, e.IKE.RemoteID, e.IKE.NAT)
+		secret := ""
+		if e.IKE.Secret != "" {
+			secret = ", the " + e.IKE.Secret + " key"
+		}
+		l.logf("%s: %v %s, %s === %s, nat %s%s", g.name, e.Kind, e.IKE.Suite, e.IKE.LocalID, e.IKE.RemoteID, e.IKE.NAT, secret)
 	case session.ChildUp:
 		l.logf("%s: %v %v %s", g.name, e.Kind, e.Child.ID, e.Child.Suite)
 	case session.ChildRekeyed:

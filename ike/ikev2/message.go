@@ -25,6 +25,8 @@ type message struct {
 	idi, idr *wire.ID
 	auth     *wire.Auth
 	tsi, tsr *wire.TS
+	certs    []*wire.Cert    // in their order: the first holds the key of AUTH (RFC 7296 §3.6)
+	certReqs []*wire.CertReq // what the sender would like to be shown
 	notifies []*wire.Notify
 	deletes  []*wire.Delete
 }
@@ -84,6 +86,10 @@ func (m *message) sort(list []wire.Payload) {
 			} else if !p.Initiator && once(pTSr) {
 				m.tsr = p
 			}
+		case *wire.Cert:
+			m.certs = append(m.certs, p)
+		case *wire.CertReq:
+			m.certReqs = append(m.certReqs, p)
 		case *wire.Notify:
 			m.notifies = append(m.notifies, p)
 		case *wire.Delete:

@@ -18,7 +18,9 @@ type peer struct {
 	cfg        Config
 	candidates []Config // responder, until IKE_AUTH: who the peer may turn out to be
 	begun      bool
-	sas        []*SA // oldest first
+	begunOn    esp.Path // initiator: where the first message went
+	olderKey   int      // initiator: how many of our accepted keys the peer has rejected
+	sas        []*SA    // oldest first
 	fading     []fading
 	out        session.Output
 }

@@ -87,14 +87,18 @@ func ppkMissing(cfg *Config) *localError {
 
 // offerPPK begins to use the PPK as initiator, when both ends have said that they can. It returns what IKE_AUTH says of
 // it: the name, and unless we insist the proof that we would send without the key, made by proofWithout (K-04).
-func (s *SA) offerPPK(proofWithout func() []byte) ([]wire.Payload, error) {
+func (s *SA) offerPPK(proofWithout func() (*wire.Auth, error)) ([]wire.Payload, error) {
 	ppk := s.p.cfg.PPK
 	if !s.handshake.ppk {
 		return nil, nil
 	}
 	list := []wire.Payload{&wire.Notify{Kind: wire.NotifyPPKIdentity, Data: ppk.wireID()}}
 	if !ppk.Required {
-		list = append(list, &wire.Notify{Kind: wire.NotifyNoPPKAuth, Data: proofWithout()})
+		proof, err := proofWithout()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, &wire.Notify{Kind: wire.NotifyNoPPKAuth, Data: proof.Data})
 	}
 	was, err := s.keys.mix(s.suite.PRF, ppk.Key)
 	s.handshake.bare = was
@@ -118,22 +122,25 @@ func (s *SA) ppkAnswered(m *message) error {
 // choosePPK is the responder's decision (RFC 8784 §3, the table of its end): with the PPK that the peer names if it is
 // ours, else without, by the proof that came for that case, if both ends allow it. It returns the proof to verify, and
 // leaves the keys as that proof wants them.
-func (s *SA) choosePPK(cfg *Config, m *message) (proof []byte, err error) {
+func (s *SA) choosePPK(cfg *Config, m *message) (proof *wire.Auth, refused *localError) {
 	asked := m.notify(wire.NotifyPPKIdentity)
 	without := m.notify(wire.NotifyNoPPKAuth)
 	switch {
 	case s.handshake.ppk && cfg.PPK.named(asked):
-		s.handshake.bare, err = s.keys.mix(s.suite.PRF, cfg.PPK.Key)
-		return m.auth.Data, err
+		was, err := s.keys.mix(s.suite.PRF, cfg.PPK.Key)
+		if err != nil {
+			return m.auth, &localError{reason: session.DatapathError, hint: err.Error()}
+		}
+		s.handshake.bare = was
 	case cfg.PPK.Required:
-		return m.auth.Data, ppkMissing(cfg)
+		return m.auth, ppkMissing(cfg)
 	case s.handshake.ppk && asked != nil && without == nil:
-		return m.auth.Data, &localError{notify: wire.NotifyAuthenticationFailed, fatal: true, reason: session.AuthFailed,
+		return m.auth, &localError{notify: wire.NotifyAuthenticationFailed, fatal: true, reason: session.AuthFailed,
 			hint: "the peer insists on a ppk that is not ours; compare ppk.id on both ends"}
 	case s.handshake.ppk && asked != nil:
-		return without.Data, nil
+		return &wire.Auth{Method: m.auth.Method, Data: without.Data}, nil
 	}
-	return m.auth.Data, nil
+	return m.auth, nil
 }
 
 // ppkTaken tells the initiator that its PPK is in use (RFC 8784 §3).

@@ -155,6 +155,17 @@ func (l *lab) set(g *gateway, setting string) error {
 		g.cfg.Remote = prefixes(strings.Split(value, ",")...)
 	case "psk":
 		g.cfg.Auth.Secrets = []auth.Secret{{Peer: g.cfg.Peer, Key: []byte(value)}}
+	case "keys": // the newest first
+		g.cfg.Auth.Secrets = nil
+		for i, key := range strings.Split(value, ",") {
+			g.cfg.Auth.Secrets = append(g.cfg.Auth.Secrets, auth.Secret{Peer: g.cfg.Peer, Key: []byte(key), Name: [...]string{"current", "previous"}[i]})
+		}
+	case "cert":
+		l.certify(g, value)
+	case "trust":
+		g.certs().Trust = trustIn(l.t, value, false)
+	case "crl":
+		g.certs().Trust = trustIn(l.t, value, true)
 	case "id":
 		id, err := auth.ParseID(value)
 		g.cfg.LocalID = id

@@ -150,6 +150,7 @@ type IKEInfo struct {
 	SPIi, SPIr        uint64
 	Suite             string // "aes256gcm16-prfsha384-ecp384"
 	LocalID, RemoteID string
+	Secret            string // "current" or "previous": the pre-shared key that the peer used; empty with certificates (F5)
 	NAT               string // none | local | peer | both
 	Path              esp.Path
 	Established       time.Time

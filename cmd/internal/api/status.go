@@ -74,6 +74,7 @@ type IKE struct {
 	NAT            string    `json:"nat"` // none | local | peer | both
 	LocalID        string    `json:"local_id"`
 	RemoteID       string    `json:"remote_id"`
+	Secret         *string   `json:"secret"` // current | previous: the pre-shared key in use (F5); null with certificates
 }
 
 // Child is a pair of ESP SAs.

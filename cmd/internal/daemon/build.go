@@ -65,7 +65,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	if err := d.gateway.SetConnections(forwarding(conns, cfg.Gateway.Datapath.TUN)); err != nil {
 		return nil, err
 	}
-	peers, err := d.peers(ctx, cfg.Gateway, conns, opts)
+	peers, err := d.peers(ctx, cfg, opts)
 	if err != nil {
 		return nil, err
 	}

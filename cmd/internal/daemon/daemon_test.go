@@ -102,6 +102,12 @@ func build(t *testing.T, net *simnet.Net, text string, change func(*Options)) (_
 	if err != nil {
 		t.Fatal(err)
 	}
+	return buildFrom(t, net, cfg, change)
+}
+
+// buildFrom is build with a configuration that is read already.
+func buildFrom(t *testing.T, net *simnet.Net, cfg *config.Config, change func(*Options)) (_ *site, run func()) {
+	t.Helper()
 	s := &site{t: t, host: tuntest.New(1400), log: new(journal)}
 	opts := Options{
 		Version: "test", Device: s.host.Device(), NoAPI: true,
@@ -111,6 +117,7 @@ func build(t *testing.T, net *simnet.Net, text string, change func(*Options)) (_
 	if change != nil {
 		change(&opts)
 	}
+	var err error
 	if s.d, err = Build(t.Context(), cfg, opts); err != nil {
 		t.Fatal(err)
 	}

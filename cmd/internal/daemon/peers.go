@@ -3,8 +3,9 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
-	"os"
+	"time"
 
 	"twinbore/config"
 	"twinbore/config/secret"
@@ -16,17 +17,30 @@ import (
 
 // peers makes of each tunnel what the engine needs to know. A secret that cannot be had now stops its tunnel and no
 // other (SEC-04).
-func (d *Daemon) peers(ctx context.Context, g config.Gateway, conns []config.Connection, opts Options) ([]ike.Peer, error) {
-	store := secret.Store{Dir: g.Secrets.Dir, CredentialsDir: os.Getenv("CREDENTIALS_DIRECTORY"), LookupEnv: os.LookupEnv}
+func (d *Daemon) peers(ctx context.Context, cfg *config.Config, opts Options) ([]ike.Peer, error) {
+	g := cfg.Gateway
+	store := secrets(g)
 	var peers []ike.Peer
-	for _, c := range conns {
-		for _, t := range c.Tunnels {
+	for i, c := range cfg.Connections {
+		if !c.Enabled {
+			continue
+		}
+		var proof certification
+		if c.Auth == config.AuthCertificate {
+			proof = d.certificationOf(ctx, cfg, i)
+		}
+		for j, t := range c.Tunnels {
 			name := c.Name + "/" + t.Name
 			p, err := peerOf(g, c, t, opts)
 			if err != nil {
 				return nil, fmt.Errorf("tunnel %s: %w", name, err)
 			}
-			p.Auth.Secrets = d.secretsOf(ctx, store, name, t.PSK)
+			if c.Auth == config.AuthCertificate {
+				p.LocalID = proof.local[j]
+				p.Auth.Certificates = []auth.CertifiedPeer{proof.peer(name)}
+			} else {
+				p.Auth.Secrets = d.secretsOf(ctx, store, name, t.PSK)
+			}
 			p.PPK = d.ppkOf(ctx, store, name, c.PPK)
 			peers = append(peers, p)
 		}
@@ -34,13 +48,37 @@ func (d *Daemon) peers(ctx context.Context, g config.Gateway, conns []config.Con
 	return peers, nil
 }
 
+// certificationOf loads the certificates of connection i. What is wrong with them is said now; the tunnels that need them
+// wait with SECRET_UNAVAILABLE.
+func (d *Daemon) certificationOf(ctx context.Context, cfg *config.Config, i int) certification {
+	loaded, problems := loadCertification(ctx, cfg, i, time.Now())
+	for _, p := range problems {
+		level := slog.LevelError
+		if p.Severity == config.Warning {
+			level = slog.LevelWarn
+		}
+		d.log.Log(ctx, level, "certificate", "peer", cfg.Connections[i].Name, "at", p.Pos.String(), "err", p.Text, "hint", p.Hint)
+	}
+	return loaded
+}
+
+// peer is how one tunnel uses what was loaded.
+func (c certification) peer(name string) auth.CertifiedPeer {
+	out := auth.CertifiedPeer{Peer: name, Trust: c.trust}
+	if c.signer != nil {
+		out.Signers = []*auth.Signer{c.signer}
+	}
+	return out
+}
+
 // secretsOf fetches a tunnel's keys: the one in use, and the one before it while that is accepted.
 func (d *Daemon) secretsOf(ctx context.Context, store secret.Store, peer string, psk config.PSK) []auth.Secret {
 	var out []auth.Secret
 	for _, key := range []struct {
+		name string
 		ref  secret.Ref
 		last bool
-	}{{psk.Current, false}, {psk.Previous, true}} {
+	}{{"current", psk.Current, false}, {"previous", psk.Previous, true}} {
 		if key.ref.IsZero() {
 			continue
 		}
@@ -49,7 +87,7 @@ func (d *Daemon) secretsOf(ctx context.Context, store secret.Store, peer string,
 			d.log.Error("secret not available", "peer", peer, "err", err)
 			continue
 		}
-		a := auth.Secret{Peer: peer, Key: s.Reveal()}
+		a := auth.Secret{Peer: peer, Name: key.name, Key: s.Reveal()}
 		if key.last {
 			a.NotAfter = psk.PreviousUntil
 		}
@@ -102,8 +140,10 @@ func peerOf(g config.Gateway, c config.Connection, t config.Tunnel, opts Options
 	// (RFC 7296 §2.23). The configuration refuses never.
 	p.Encap = ikev2.EncapAlways
 	var err error
-	if p.LocalID, err = localID(t); err != nil {
-		return ike.Peer{}, err
+	if c.Auth == config.AuthPSK { // a certificate says who we are
+		if p.LocalID, err = localID(t); err != nil {
+			return ike.Peer{}, err
+		}
 	}
 	if t.RemoteID != "" {
 		if p.RemoteID, err = auth.ParseID(t.RemoteID); err != nil {

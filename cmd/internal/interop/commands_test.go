@@ -27,6 +27,7 @@ type command struct {
 var commands = map[string]command{
 	"gateway":       {"", 0, (*scenario).doGateway},                         // start twinbore on a
 	"peer":          {"", 0, (*scenario).doPeer},                            // start charon on b
+	"certificates":  {"KIND FAULT", 2, (*scenario).doCertificates},          // make them, before gateway and peer
 	"stop":          {"within DURATION", 2, (*scenario).doStop},             // end twinbore by SIGTERM
 	"twinbore":      {"ARG…", 1, (*scenario).doTwinbore},                    // run a subcommand
 	"swanctl":       {"ARG…", 1, (*scenario).doSwanctl},                     // run swanctl at b

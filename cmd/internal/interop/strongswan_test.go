@@ -13,10 +13,10 @@ const charonPath = "/usr/lib/ipsec/charon"
 
 // charonConf is strongswan.conf. kernel-libipsec, the userspace data path, must stand before kernel-netlink, which
 // stays for routes and addresses; it always encapsulates in UDP, for which it pretends to be behind a NAT.
-const charonConf = `swanctl { load = pem pkcs1 x509 pubkey openssl random nonce }
+const charonConf = `swanctl { load = pem pkcs1 pkcs8 x509 pubkey openssl random nonce }
 charon {
   load_modular = no
-  load = random nonce openssl aes sha1 sha2 hmac kdf gcm ctr chapoly curve25519 gmp drbg pem pkcs1 x509 pubkey constraints vici socket-default kernel-libipsec kernel-netlink
+  load = random nonce openssl aes sha1 sha2 hmac kdf gcm ctr chapoly curve25519 gmp drbg pem pkcs1 pkcs8 x509 pubkey constraints vici socket-default kernel-libipsec kernel-netlink
   filelog { log { path = @LOG@
       default = 1
       ike = 2

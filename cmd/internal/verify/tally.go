@@ -93,6 +93,9 @@ func (t *tally) report(w io.Writer, strict bool) (bad bool) {
 	}
 	fmt.Fprintln(w, "left out:")
 	for _, s := range t.skipped {
+		if strings.Contains(s.why, "root") && !strings.Contains(s.why, "to run it") {
+			s.why += "; to run it: sudo make test"
+		}
 		fmt.Fprintf(w, "  %s: %s\n", s.name, s.why)
 		if strict && strings.Contains(s.why, "make peers") {
 			fmt.Fprintln(w, "    CI must have this peer")

@@ -33,6 +33,11 @@ func TestTallyTellsWhatFailedAndWhatWasLeftOut(t *testing.T) {
 	if report.String() != want {
 		t.Errorf("report\n%s\nwant\n%s", report.String(), want)
 	}
+	needsRoot := tally{skipped: []skip{{"tunnel/tun TestC", "needs root"}}}
+	report.Reset()
+	if needsRoot.report(&report, true); !strings.Contains(report.String(), "needs root; to run it: sudo make test") {
+		t.Errorf("the command that would run it is missing: %s", report.String())
+	}
 	if !got.report(&report, true) {
 		t.Error("a missing peer is no failure in CI")
 	}
