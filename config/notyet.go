@@ -2,10 +2,8 @@ package config
 
 import (
 	"slices"
-	"strings"
 
 	"twinbore/config/secret"
-	"twinbore/ike/suite"
 )
 
 // What the format has and this build does not do is refused by the rules below, and never ignored. A value that is
@@ -65,10 +63,7 @@ var connectionNotYet = []unbuilt[Connection]{
 	{"routing", "BGP (routing: bgp)", func(c *Connection) bool { return c.Routing == RoutingBGP }},
 	{"bgp", "BGP", func(c *Connection) bool { return c.BGP != nil && c.Routing != RoutingBGP }},
 	{"certificate.key", "secrets kept by a service", func(c *Connection) bool { return c.Certificate.Key.Remote() }},
-	{"ppk", "post-quantum pre-shared keys", func(c *Connection) bool { return c.PPK.ID != "" || !c.PPK.Secret.IsZero() || c.PPK.Required }},
-	{"crypto", "additional key exchanges and ML-KEM", func(c *Connection) bool {
-		return slices.ContainsFunc(slices.Concat(c.IKE, c.ESP), needsKEM)
-	}},
+	{"ppk.secret", "secrets kept by a service", func(c *Connection) bool { return c.PPK.Secret.Remote() }},
 	{"filter", "packet filters", func(c *Connection) bool { return len(c.Filter.In)+len(c.Filter.Out) > 0 }},
 	{"child", "one Child SA per pair of networks (child: per-pair)", func(c *Connection) bool { return c.Child == ChildPerPair }},
 	{"idle_timeout", "closing idle tunnels", func(c *Connection) bool { return c.IdleTimeout > 0 }},
@@ -100,14 +95,4 @@ func ask[T any](k *checker, path string, of *T, rules []unbuilt[T]) {
 			k.refuse(path+"."+rule.key, "not supported yet: "+rule.what, "")
 		}
 	}
-}
-
-// needsKEM reports whether a proposal goes beyond one Diffie-Hellman exchange (RFC 9370).
-func needsKEM(p suite.Proposal) bool {
-	for _, more := range p.Additional {
-		if len(more) > 0 {
-			return true
-		}
-	}
-	return slices.ContainsFunc(p.Groups, func(r suite.Row) bool { return strings.HasPrefix(r.Name, "mlkem") })
 }

@@ -21,8 +21,14 @@ func (s *SA) sendAuth(now time.Time) {
 	}
 	idi := we.id.Wire(true)
 	s.localID = we.id.String()
-	octets := auth.SignedOctets(s.suite.PRF, s.handshake.request, s.handshake.nr, s.keys.pi, idi.Body())
-	proof, err := s.prove(we, octets)
+	prove := func() (*wire.Auth, error) { return s.prove(we, s.signedOctets(true, idi.Body())) }
+	ppk, err := s.offerPPK(prove)
+	if err != nil {
+		reason, hint := reasonOf(err, opAuth)
+		s.end(now, reason, hint)
+		return
+	}
+	proof, err := prove()
 	if err != nil {
 		reason, hint := reasonOf(err, opAuth)
 		s.end(now, reason, hint)
@@ -39,6 +45,7 @@ func (s *SA) sendAuth(now time.Time) {
 	if cfg.InitialContact {
 		list = append(list, &wire.Notify{Kind: wire.NotifyInitialContact})
 	}
+	list = append(list, ppk...)
 	s.state = authSent
 	s.ask(now, wire.IKEAuth, list, "authenticate us and ask for a Child SA", &request{op: opAuth, child: x})
 }
@@ -46,6 +53,13 @@ func (s *SA) sendAuth(now time.Time) {
 // answerAuth authenticates the initiator before anything of ours is shown (RFC 7296 §2.15, AUT-11), then makes the Child
 // SA. A Child SA that cannot be made does not spoil the authentication (§2.21.2).
 func (s *SA) answerAuth(now time.Time, m *message) error {
+	if err := s.complete(); err != nil {
+		return err
+	}
+	noChild, err := childless(m)
+	if err != nil {
+		return err
+	}
 	if err := s.authenticate(now, m); err != nil {
 		return err
 	}
@@ -55,18 +69,22 @@ func (s *SA) answerAuth(now time.Time, m *message) error {
 	}
 	we.secret = s.handshake.secret // what the peer has, whichever is newest
 	idr := we.id.Wire(false)
-	octets := auth.SignedOctets(s.suite.PRF, s.handshake.response, s.handshake.ni, s.keys.pr, idr.Body())
-	proof, err := s.prove(we, octets)
+	proof, err := s.prove(we, s.signedOctets(false, idr.Body()))
 	if err != nil {
 		return refuseProof(err)
 	}
 	s.path = m.path
 	list := append([]wire.Payload{idr}, we.certificates()...)
 	list = append(list, proof)
+	list = append(list, s.ppkTaken()...)
 	s.localID, s.remoteID = we.id.String(), remoteName(m.idi)
 	s.initialContact = m.notify(wire.NotifyInitialContact) != nil
 	nonces := nonces{i: s.handshake.ni, r: s.handshake.nr}
 	s.becomeEstablished(now)
+	if noChild {
+		s.reply(now, m, list)
+		return nil
+	}
 	answer, c, err := s.acceptChild(now, m, nonces, false)
 	if err != nil {
 		list = append(list, s.childRefusal(now, err))
@@ -92,7 +110,14 @@ func (s *SA) authenticate(now time.Time, m *message) error {
 	if idErr != nil {
 		cfg, why = nil, idErr.Error()
 	}
-	octets := auth.SignedOctets(s.suite.PRF, s.handshake.request, s.handshake.nr, s.keys.pi, m.idi.Body())
+	var ppkErr *localError
+	if cfg != nil {
+		if m.auth, ppkErr = s.choosePPK(cfg, m); ppkErr != nil {
+			s.settle(*cfg)
+			return refuseProof(ppkErr)
+		}
+	}
+	octets := s.signedOctets(true, m.idi.Body())
 	if cfg == nil {
 		s.disbelieve(now, claimed, m, octets)
 		return refuseProof(&localError{reason: session.IDMismatch, hint: why})
@@ -100,6 +125,7 @@ func (s *SA) authenticate(now time.Time, m *message) error {
 	refused := s.believe(now, cfg, claimed, m, octets)
 	s.settle(*cfg)
 	if refused != nil {
+		refused.hint += s.ppkHint()
 		return refuseProof(refused)
 	}
 	return nil
@@ -133,9 +159,10 @@ func (s *SA) pick(claimed, asked auth.ID) (*Config, string) {
 	return nil, why
 }
 
-// allows reports whether policy would have offered this.
+// allows reports whether policy would have chosen this from an offer of nothing else.
 func allows(policy []suite.Proposal, chosen wire.Proposal) bool {
-	_, err := suite.Accept(policy, &wire.SA{Proposals: []wire.Proposal{chosen}}, wire.ProtoIKE, true)
+	chosen.Number = 1 // it stands alone here
+	_, err := suite.Select(policy, &wire.SA{Proposals: []wire.Proposal{chosen}}, wire.ProtoIKE, suite.SelectOptions{Additional: true})
 	return err == nil
 }
 
@@ -171,7 +198,7 @@ func (s *SA) authAnswered(now time.Time, m *message) error {
 
 // verifyResponder checks the claimed identity against the configured one, and then its proof.
 func (s *SA) verifyResponder(now time.Time, m *message) error {
-	cfg, h := &s.p.cfg, s.handshake
+	cfg := &s.p.cfg
 	claimed, err := auth.FromWire(m.idr)
 	if err != nil {
 		return &localError{reason: session.IDMismatch, hint: err.Error()}
@@ -183,8 +210,12 @@ func (s *SA) verifyResponder(now time.Time, m *message) error {
 		return &localError{reason: session.IDMismatch,
 			hint: fmt.Sprintf("the peer says it is %s, we expect %s; set remote_id here or the identity at the peer", claimed, cfg.RemoteID)}
 	}
-	octets := auth.SignedOctets(s.suite.PRF, h.response, h.ni, s.keys.pr, m.idr.Body())
+	if err := s.ppkAnswered(m); err != nil {
+		return err
+	}
+	octets := s.signedOctets(false, m.idr.Body())
 	if refused := s.believe(now, cfg, claimed, m, octets); refused != nil {
+		refused.hint += s.ppkHint()
 		return refused
 	}
 	return nil
@@ -203,6 +234,9 @@ func (s *SA) authRefused(now time.Time, m *message) error {
 	if refusal != nil {
 		reason, hint = reasonOf(refusal, opAuth)
 		s.offers = s.explain(refusal, opAuth)
+	}
+	if reason == session.AuthFailed {
+		hint += s.ppkHint()
 	}
 	s.release(m.request.child)
 	if refusal != nil && refusal.notify == wire.NotifyAuthenticationFailed {

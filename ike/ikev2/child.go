@@ -38,6 +38,7 @@ type child struct {
 	expireAt   time.Time
 	active     bool
 	replacedBy esp.ChildID // childReplaced: outbound moves there when the peer shows that it has it
+	from       *mixture    // what the keys come from, as long as key exchanges are missing
 }
 
 // A childExchange is our open request for a Child SA.
@@ -51,6 +52,9 @@ type childExchange struct {
 	remote []esp.Selector
 	again  int         // restarts by INVALID_KE_PAYLOAD
 	rival  *childRival // what the peer made meanwhile to replace the same one
+
+	mixture
+	made *child // what the answer agrees to
 }
 
 type nonces struct{ i, r []byte }
@@ -67,10 +71,11 @@ func (s *SA) newChildExchange(withGroups bool) *childExchange {
 
 func spiBytes(spi esp.SPI) []byte { return binary.BigEndian.AppendUint32(nil, uint32(spi)) }
 
-// acceptChild chooses for the responder of an exchange and derives the keys. It installs nothing.
+// acceptChild chooses for the responder of an exchange and derives the keys, unless key exchanges are missing. It
+// installs nothing.
 func (s *SA) acceptChild(now time.Time, m *message, n nonces, withGroups bool) (answer []wire.Payload, c *child, err error) {
 	cfg := &s.p.cfg
-	options := suite.SelectOptions{WithGroups: withGroups}
+	options := suite.SelectOptions{WithGroups: withGroups, Additional: withGroups}
 	if m.ke != nil {
 		options.PreferGroup = m.ke.Group
 	}
@@ -97,18 +102,17 @@ func (s *SA) acceptChild(now time.Time, m *message, n nonces, withGroups bool) (
 			return nil, nil, &localError{notify: wire.NotifyInvalidKEPayload, data: binary.BigEndian.AppendUint16(nil, group.ID),
 				reason: session.InvalidKELoop, hint: "asked the peer to use " + group.Name}
 		}
-		pair, err := group.Generate(s.p.source())
-		if err != nil {
-			return nil, nil, err
-		}
-		defer pair.Wipe()
-		if shared, err = pair.Shared(m.ke.Data); err != nil {
+		var public []byte
+		if public, shared, err = group.Respond(s.p.source(), m.ke.Data); err != nil {
 			return nil, nil, invalidSyntax(err.Error())
 		}
-		ke = []wire.Payload{&wire.KE{Group: group.ID, Data: pair.Public()}}
+		ke = []wire.Payload{&wire.KE{Group: group.ID, Data: public}}
 	}
 	c = &child{id: esp.ChildID(cfg.AllocSPI()), out: out, suite: selection.Suite, local: local, remote: remote}
-	if err := s.keyChild(c, shared, n, false); err != nil {
+	x := &mixture{nonces: n, shared: [][]byte{shared}, rest: selection.Suite.Additional}
+	if x.more() {
+		c.from = x
+	} else if err := s.keyChild(c, x, false); err != nil {
 		s.p.childOp(session.ChildOp{Op: session.Remove, ID: c.id})
 		return nil, nil, err
 	}
@@ -121,7 +125,7 @@ func (s *SA) acceptChild(now time.Time, m *message, n nonces, withGroups bool) (
 	return append(answer, toWire(remote, true), toWire(local, false)), c, nil
 }
 
-// completeChild checks the answer against what we asked for and derives the keys (RFC 7296 §2.7, §3.3.6, CRY-11).
+// completeChild checks the answer against what we asked for and derives the keys, unless key exchanges are missing (RFC 7296 §2.7, §3.3.6, CRY-11).
 func (s *SA) completeChild(now time.Time, m *message, x *childExchange, n nonces, withGroups bool) (*child, error) {
 	cfg := &s.p.cfg
 	selection, err := suite.Accept(cfg.ESP, m.sa, wire.ProtoESP, withGroups)
@@ -157,7 +161,11 @@ func (s *SA) completeChild(now time.Time, m *message, x *childExchange, n nonces
 		x.pair.Wipe()
 	}
 	c := &child{id: esp.ChildID(x.spi), out: out, suite: selection.Suite, local: local, remote: remote}
-	return c, s.keyChild(c, shared, n, true)
+	x.mixture = mixture{nonces: n, shared: [][]byte{shared}, rest: selection.Suite.Additional}
+	if x.made = c; x.more() {
+		return c, nil
+	}
+	return c, s.keyChild(c, &x.mixture, true)
 }
 
 // peerSPI reads the SPI of a chosen ESP proposal; 0 to 255 are reserved (RFC 4303 §2.1).
@@ -173,12 +181,13 @@ func peerSPI(selection suite.Selection) (esp.SPI, error) {
 }
 
 // keyChild derives both directions; initiator means of this exchange, not of the IKE SA (RFC 7296 §2.17).
-func (s *SA) keyChild(c *child, shared []byte, n nonces, initiator bool) error {
-	defer clear(shared)
-	if min(len(n.i), len(n.r)) < s.suite.PRF.MinNonce() {
+func (s *SA) keyChild(c *child, x *mixture, initiator bool) error {
+	defer x.wipe()
+	c.from = nil
+	if min(len(x.i), len(x.r)) < s.suite.PRF.MinNonce() {
 		return shortNonce(s.suite)
 	}
-	fromI, fromR, err := childKeys(s.suite.PRF, s.keys.d, shared, n.i, n.r, c.suite.Algorithm)
+	fromI, fromR, err := childKeys(s.suite.PRF, s.keys.d, x.first(), x.i, x.r, c.suite.Algorithm, x.others()...)
 	if err != nil {
 		return err
 	}
@@ -280,6 +289,7 @@ func (s *SA) removeChildren(now time.Time) {
 		}
 	}
 	s.children = nil
+	s.forsakeAll()
 	s.abandon()
 }
 
@@ -293,6 +303,7 @@ func (s *SA) abandon() {
 
 func (s *SA) release(x *childExchange) {
 	s.p.childOp(session.ChildOp{Op: session.Remove, ID: esp.ChildID(x.spi)})
+	x.wipe()
 	if x.pair != nil {
 		x.pair.Wipe()
 	}

@@ -14,12 +14,14 @@ import (
 type childRival struct {
 	c *child
 	n nonces
+	u *unfinished // what c waits for; nil: nothing
 }
 
 // An ikeRival is the same for an IKE SA. It is undecided, and inherits nothing, until our request is answered.
 type ikeRival struct {
 	sa *SA
 	n  nonces
+	u  *unfinished // what sa waits for; nil: nothing
 }
 
 // stands reports whether there is a successor of the peer's that can still be taken.
@@ -66,11 +68,16 @@ func (s *SA) rivalOf(x *childExchange) *child {
 func (s *SA) resolveChildren(now time.Time, x *childExchange, c *child, n nonces) {
 	rival := s.rivalOf(x)
 	switch {
-	case rival == nil && s.child(x.old) == nil && redundant(n, x.rival.n): // the peer has decided, and has replaced its own since
+	case s.waits(x.rival.u) && redundant(n, x.rival.n): // theirs comes by IKE_FOLLOWUP_KE
+		c.state = childDeleting
+		s.want(now, task{opDeleteChild, c.id})
+		s.fallBack(now, x)
+		return
+	case rival == nil && !s.waits(x.rival.u) && s.child(x.old) == nil && redundant(n, x.rival.n): // the peer has decided, and has replaced its own since
 		c.state = childDeleting
 		s.want(now, task{opDeleteChild, c.id})
 		return
-	case rival == nil: // the peer has deleted its own already
+	case rival == nil: // the peer has deleted its own already, or does not go on with it
 		s.takeOver(now, x.old, c)
 		return
 	}
@@ -82,4 +89,51 @@ func (s *SA) resolveChildren(now time.Time, x *childExchange, c *child, n nonces
 	}
 	rival.state, rival.replacedBy = childReplaced, c.id
 	s.takeOver(now, x.old, c)
+}
+
+// waits reports whether the peer may still go on with u.
+func (s *SA) waits(u *unfinished) bool { return u != nil && slices.Contains(s.unfinished, u) }
+
+// staysBack reports whether we do not go on with x, for which more key exchanges are agreed, because the peer's rival
+// wins: there is nothing to delete yet (RFC 9370 §2.2.4). Where ours wins, the peer does the same, or deletes its own.
+func (s *SA) staysBack(now time.Time, x *childExchange) bool {
+	if x.rival == nil {
+		return false
+	}
+	theirs := s.rivalOf(x)
+	switch {
+	case redundant(x.nonces, x.rival.n) && (theirs != nil || s.waits(x.rival.u)):
+		s.release(x)
+		s.fallBack(now, x)
+		return true
+	case s.waits(x.rival.u):
+		s.forsake(x.rival.u)
+	}
+	return false
+}
+
+// ikeStaysBack is the same for an IKE SA.
+func (s *SA) ikeStaysBack(now time.Time, x *rekeyExchange) bool {
+	switch {
+	case x.rival == nil:
+	case !redundant(x.nonces, x.rival.n):
+		if s.waits(x.rival.u) {
+			s.forsake(x.rival.u)
+		}
+	case x.rival.stands():
+		x.wipe()
+		s.inherit(now, x.rival.sa)
+		return true
+	case s.waits(x.rival.u):
+		x.wipe()
+		s.rekeyAt = now.Add(unfinishedLife + s.retryAfter(s.p.cfg.IKELifetime))
+		return true
+	}
+	return false
+}
+
+// isRival reports whether c is what the peer made while our own request to replace the same Child SA is open. It carries
+// no traffic yet; the peer deletes it when ours wins.
+func (s *SA) isRival(c *child) bool {
+	return s.open != nil && s.open.child != nil && s.open.child.rival != nil && s.open.child.rival.c == c
 }

@@ -24,6 +24,7 @@ type Config struct {
 	Peer              string // "connection/tunnel"
 	LocalID, RemoteID auth.ID
 	Auth              auth.Credentials // by certificate if it has one for Peer, else by pre-shared key
+	PPK               PPK              // mixed into the keys of a new IKE SA (RFC 8784)
 	IKE, ESP          []suite.Proposal // ours, best first
 	Local, Remote     []esp.Selector   // of the Child SA: what is here and what is there
 	RefuseNarrower    bool             // as initiator, refuse an answer narrower than asked

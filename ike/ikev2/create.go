@@ -37,6 +37,8 @@ func (s *SA) askRekeyChild(now time.Time, id esp.ChildID) {
 	case c == nil || c.state != childUp:
 	case c.awaits() && slices.ContainsFunc(s.children, func(old *child) bool { return old.state == childReplaced && old.replacedBy == id }):
 		c.rekeyAt = now.Add(s.retryAfter(s.p.cfg.ChildLifetime))
+	case s.successorComes(id):
+		c.rekeyAt = now.Add(unfinishedLife)
 	default:
 		c.state, c.rekeyAt = childRekeying, time.Time{}
 		s.askChild(now, opRekeyChild, c, s.firstChildGroup(), 0)
@@ -93,18 +95,10 @@ func (s *SA) answerNewChild(now time.Time, m *message) error {
 	if err := s.busy(); err != nil {
 		return err
 	}
-	if s.initiator && s.open != nil && s.open.op == opNewChild {
+	if s.initiator && s.open != nil && s.open.newChild() {
 		return temporaryFailure("our own request for the same is open")
 	}
-	c, _, err := s.answerChild(now, m)
-	if err != nil {
-		return err
-	}
-	if len(s.children) == 1 {
-		s.activate(now, c)
-	}
-	s.announceUp(now, c)
-	return nil
+	return s.answerChild(now, m, 0)
 }
 
 // answerRekeyChild makes the successor of a Child SA. Outbound traffic stays on the old one until the peer shows that it
@@ -124,67 +118,85 @@ func (s *SA) answerRekeyChild(now time.Time, m *message) error {
 		return nil
 	}
 	mine := s.replacing(old.id)
-	if old.state != childUp && (mine == nil || mine.rival != nil) {
-		return temporaryFailure("the Child SA is being deleted, or has been replaced")
+	if old.state != childUp && (mine == nil || mine.rival != nil || s.open.op == opFollowup) { // RFC 9370 §2.2.4
+		return temporaryFailure("the Child SA is being deleted or rekeyed, or has been replaced")
 	}
-	c, n, err := s.answerChild(now, m)
-	if err != nil {
-		return err
-	}
-	if mine != nil {
-		mine.rival = &childRival{c, n}
-		return nil
-	}
-	s.yieldTo(now, old.id, c)
-	return nil
+	return s.answerChild(now, m, old.id)
 }
 
-// answerChild is what both have in common: choose, install, answer.
-func (s *SA) answerChild(now time.Time, m *message) (*child, nonces, error) {
+// answerChild is what both have in common: choose, install, answer. Where more key exchanges are agreed, the last of
+// them installs. old is the Child SA that is rekeyed; 0 is none.
+func (s *SA) answerChild(now time.Time, m *message, old esp.ChildID) error {
 	n := nonces{i: m.nonce.Data, r: s.p.newNonce()}
-	if len(s.children) >= maxChildren {
-		return nil, n, &localError{notify: wire.NotifyNoAdditionalSAs, reason: session.RateLimited, hint: "the peer asks for too many Child SAs"}
+	if len(s.children)+len(s.unfinished) >= maxChildren {
+		return &localError{notify: wire.NotifyNoAdditionalSAs, reason: session.RateLimited, hint: "the peer asks for too many Child SAs"}
 	}
 	answer, c, err := s.acceptChild(now, m, n, true)
 	if err != nil {
-		return nil, n, err
+		return err
+	}
+	if c.from != nil {
+		return s.leaveChild(now, m, old, c, answer)
 	}
 	s.install(now, c)
 	s.pollAt = now.Add(pollEvery)
 	s.reply(now, m, answer)
-	return c, n, nil
+	s.childMadeByPeer(now, old, c, n)
+	return nil
 }
 
-// childAnswered completes a new Child SA.
+// childMadeByPeer puts a Child SA that the peer made into use, or leaves that to the end of our own request for the
+// successor of the same.
+func (s *SA) childMadeByPeer(now time.Time, old esp.ChildID, c *child, n nonces) {
+	if old == 0 {
+		if len(s.children) == 1 {
+			s.activate(now, c)
+		}
+		s.announceUp(now, c)
+		return
+	}
+	if mine := s.replacing(old); mine != nil {
+		mine.rival = &childRival{c: c, n: n}
+		return
+	}
+	s.yieldTo(now, old, c)
+}
+
+// childAnswered takes the answer for a Child SA, new or in place of another, and makes it or goes on to it.
 func (s *SA) childAnswered(now time.Time, m *message) error {
-	x := m.request.child
-	c, err := s.completeChild(now, m, x, nonces{i: x.ni, r: m.nonce.Data}, true)
-	if err != nil {
-		s.childSpoilt(now, m.request, err)
-		return nil
+	r, x := m.request, m.request.child
+	_, err := s.completeChild(now, m, x, nonces{i: x.ni, r: m.nonce.Data}, true)
+	switch {
+	case err != nil:
+		s.childSpoilt(now, r, err)
+	case !x.more():
+		s.childMade(now, r)
+	case !s.staysBack(now, x):
+		s.askFollowup(now, m, r)
 	}
-	s.install(now, c)
-	s.activate(now, c)
-	s.announceUp(now, c)
 	return nil
 }
 
-// childRekeyed moves traffic to the successor and deletes the old Child SA (RFC 7296 §2.8).
-func (s *SA) childRekeyed(now time.Time, m *message) error {
-	x := m.request.child
-	n := nonces{i: x.ni, r: m.nonce.Data}
-	c, err := s.completeChild(now, m, x, n, true)
-	if err != nil {
-		s.childSpoilt(now, m.request, err)
-		return nil
+// childMade puts the Child SA of our request into use. One that replaces another gets its traffic, and the old one is
+// deleted (RFC 7296 §2.8).
+func (s *SA) childMade(now time.Time, r *request) {
+	x, c := r.child, r.child.made
+	if len(x.shared) > 0 { // the keys had to wait for more key exchanges
+		if err := s.keyChild(c, &x.mixture, true); err != nil {
+			s.childSpoilt(now, r, err)
+			return
+		}
 	}
 	s.install(now, c)
-	if x.rival != nil {
-		s.resolveChildren(now, x, c, n)
-		return nil
+	switch {
+	case x.old == 0:
+		s.activate(now, c)
+		s.announceUp(now, c)
+	case x.rival != nil:
+		s.resolveChildren(now, x, c, x.nonces)
+	default:
+		s.takeOver(now, x.old, c)
 	}
-	s.takeOver(now, x.old, c)
-	return nil
 }
 
 // takeOver moves traffic to c, which we made, and deletes the SA it replaces.
@@ -214,7 +226,7 @@ func (s *SA) announceRekey(now time.Time, c *child, old esp.ChildID) {
 
 // replacing returns our open request to replace a Child SA, or nil.
 func (s *SA) replacing(id esp.ChildID) *childExchange {
-	if s.open == nil || s.open.op != opRekeyChild || s.open.child.old != id {
+	if s.open == nil || s.open.child == nil || s.open.child.old != id {
 		return nil
 	}
 	return s.open.child
@@ -259,7 +271,7 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 // childSpoilt ends our request r for a Child SA, new or in place of another, with an answer that we do not take. The IKE
 // SA lives on.
 func (s *SA) childSpoilt(now time.Time, r *request, err error) {
-	if r.op == opNewChild {
+	if r.child.old == 0 {
 		s.childFailed(now, r.child, err)
 		return
 	}

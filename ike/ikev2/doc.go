@@ -13,18 +13,18 @@
 //	fragment.go collect opened fragments until the message is whole
 //	ike/wire    parse the payloads, whole or not at all
 //	rules.go    is this message allowed in this state, are its payloads right? -> one row
-//	the row     init.go, auth.go, create.go, rekey.go, info.go
+//	the row     init.go, intermediate.go, auth.go, followup.go, create.go, rekey.go, info.go
 //
 // The life of an IKE SA:
 //
-//	initiator   initSent ──► authSent ──┐
-//	                │            │      ▼
-//	                │            │  established ──► deleting ──► gone
-//	                │            │      │  ▲
-//	responder   halfOpen ───────────────┘  └─ a successor made by a rekey starts here
-//	                │            │      │
-//	                ▼            ▼      ▼
-//	             refused       gone   replaced (the peer rekeyed it; waits for the peer's Delete)
+//	initiator   initSent ──► intermediateSent ──► authSent ──┐      (intermediateSent: once for each key exchange after
+//	                │                                 │      ▼       the first, most often not at all)
+//	                │                                 │  established ──► deleting ──► gone
+//	                │                                 │      │  ▲
+//	responder   halfOpen ────────────────────────────────────┘  └─ a successor made by a rekey starts here
+//	                │                                 │      │
+//	                ▼                                 ▼      ▼
+//	             refused                            gone   replaced (the peer rekeyed it; waits for the peer's Delete)
 //
 // Owners: a peer owns its SAs, an SA owns its Child SAs until a successor inherits them. Everything belongs to the one
 // goroutine that calls the session. Deadlines are fields; Wake is their minimum.
@@ -39,8 +39,8 @@
 //
 // When both ends rekey the same SA at once, the nonces decide which successor stays; collide.go has the rule.
 //
-// Not done: IKE_INTERMEDIATE and post-quantum exchanges, MOBIKE, childless
-// initiation, EAP. A peer that needs one of these is refused by name.
+// Not done: MOBIKE, childless initiation, redirection, session resumption, EAP. A peer that needs one of these is refused
+// by name.
 //
 // Start reading at rules.go, then one exchange, then a transcript in testdata.
 package ikev2

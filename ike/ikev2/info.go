@@ -49,6 +49,10 @@ func (s *SA) peerDeletes(now time.Time, spi esp.SPI) (esp.SPI, bool) {
 	if c == nil {
 		return 0, false
 	}
+	if s.isRival(c) && c.state == childUp { // one that it has replaced since goes as any other does
+		s.retire(now, c)
+		return esp.SPI(c.id), true
+	}
 	switch c.state {
 	case childDeleting:
 		s.retire(now, c)

@@ -20,10 +20,14 @@ type handshake struct {
 	response []byte // RealMessage2
 	chosen   wire.Proposal
 
-	cookie   []byte     // initiator
-	restarts int        // by COOKIE and INVALID_KE_PAYLOAD; at most maxRestarts
-	refusal  *peerError // an unprotected refusal, believed only when nothing better comes (RFC 7296 §2.21.1)
-	bad      int        // responder: messages that did not open
+	intermediates
+	ppk  bool  // both ends say that they can use a PPK (RFC 8784)
+	bare *bare // once a PPK is in the keys: what they were without
+
+	cookie   []byte // initiator
+	restarts int    // by COOKIE and INVALID_KE_PAYLOAD; at most maxRestarts
+	refusal  error  // an unprotected refusal, believed only when nothing better comes (RFC 7296 §2.21.1)
+	bad      int    // responder: messages that did not open
 
 	secret    auth.Secret     // the one of ours that the peer has
 	announced []auth.Hash     // what we said that we verify signatures with
@@ -48,7 +52,9 @@ func (p *peer) askInit(now time.Time, path esp.Path) {
 		s.end(now, reason, hint)
 		return
 	}
-	s.sendInit(now, suite.Groups(p.cfg.IKE)[0])
+	if s.requirePPK(now) {
+		s.sendInit(now, suite.Groups(p.cfg.IKE)[0])
+	}
 }
 
 // sendInit makes the request, anew after a COOKIE or INVALID_KE_PAYLOAD.
@@ -74,6 +80,12 @@ func (s *SA) sendInit(now time.Time, group *suite.Group) {
 		&wire.KE{Group: group.ID, Data: h.pair.Public()},
 		&wire.Nonce{Data: h.ni})
 	list = append(list, s.natNotifies(s.spiI, 0, s.path)...)
+	if announcesIntermediate(s.p.cfg.IKE) {
+		list = append(list, supportsIntermediate())
+	}
+	if announcesPPK(s.p.cfg) {
+		list = append(list, usesPPK())
+	}
 	list = append(list, supportsFragments())
 	list = append(list, s.announce()...)
 	m := &wire.Message{Header: s.header(wire.IKESAInit, 0, false), Payloads: list}
@@ -118,10 +130,17 @@ func (s *SA) answerInit(now time.Time, m *message) error {
 	if s.nat.supported {
 		list = append(list, s.natNotifies(s.spiI, s.spiR, esp.Path{Local: m.path.Local, Remote: m.path.Remote})...)
 	}
+	if len(s.suite.Additional) > 0 {
+		list = append(list, supportsIntermediate())
+	}
+	if h.ppk = m.notify(wire.NotifyUsePPK) != nil && announcesPPK(s.p.candidates...); h.ppk {
+		list = append(list, usesPPK())
+	}
 	if s.fragments = m.notify(wire.NotifyIKEv2FragmentationSupported) != nil; s.fragments {
 		list = append(list, supportsFragments())
 	}
 	list = append(list, s.askForCertificate(m, list)...)
+	list = s.announceChildless(m, list)
 	h.response = s.answerClear(now, m, list)
 	return nil
 }
@@ -130,7 +149,8 @@ func (s *SA) answerInit(now time.Time, m *message) error {
 func (s *SA) chooseIKE(m *message) (suite.Selection, error) {
 	var first error
 	for i := range s.p.candidates {
-		selection, err := suite.Select(s.p.candidates[i].IKE, m.sa, wire.ProtoIKE, suite.SelectOptions{WithGroups: true, PreferGroup: m.ke.Group})
+		selection, err := suite.Select(s.p.candidates[i].IKE, m.sa, wire.ProtoIKE, suite.SelectOptions{WithGroups: true, PreferGroup: m.ke.Group,
+			Additional: m.notify(wire.NotifyIntermediateExchangeSupported) != nil})
 		if err == nil {
 			return selection, nil
 		}
@@ -202,14 +222,10 @@ func (s *SA) initRefused(now time.Time, m *message) error {
 	if refusal == nil {
 		return nil
 	}
-	if s.handshake.refusal == nil {
-		s.handshake.refusal = refusal
-		s.expireAt = now.Add(patience)
-	}
-	return nil
+	return s.note(now, refusal)
 }
 
-// initAnswered takes the answer and sends IKE_AUTH.
+// initAnswered takes the answer and goes on, to IKE_AUTH unless there are more key exchanges.
 func (s *SA) initAnswered(now time.Time, m *message) error {
 	h := s.handshake
 	selection, err := suite.Accept(s.p.cfg.IKE, m.sa, wire.ProtoIKE, true)
@@ -226,6 +242,13 @@ func (s *SA) initAnswered(now time.Time, m *message) error {
 	if len(m.nonce.Data) < selection.Suite.PRF.MinNonce() {
 		return s.ignore(now, m, shortNonce(selection.Suite).hint)
 	}
+	if len(selection.Suite.Additional) > 0 && m.notify(wire.NotifyIntermediateExchangeSupported) == nil {
+		return s.ignoreFor(now, m, intermediateMissing())
+	}
+	h.ppk = s.p.cfg.PPK.usable() && m.notify(wire.NotifyUsePPK) != nil
+	if s.p.cfg.PPK.Required && !h.ppk {
+		return s.ignoreFor(now, m, ppkMissing(&s.p.cfg))
+	}
 	h.nr, h.peerKE, h.response = m.nonce.Data, m.ke.Data, append([]byte(nil), m.raw...)
 	s.spiR, s.suite, s.nat = m.SPIr, selection.Suite, detectNAT(m)
 	s.fragments = m.notify(wire.NotifyIKEv2FragmentationSupported) != nil
@@ -236,15 +259,26 @@ func (s *SA) initAnswered(now time.Time, m *message) error {
 	}
 	s.open, s.expireAt = nil, time.Time{}
 	s.float()
-	s.sendAuth(now)
+	s.goOn(now)
 	return nil
 }
 
 // ignore goes on waiting: what is wrong with an unprotected answer may be an attacker's doing (RFC 7296 §2.21.1).
 func (s *SA) ignore(now time.Time, m *message, why string) error {
 	s.p.dropped(now, m, why)
+	return s.note(now, &peerError{notify: wire.NotifyNoProposalChosen})
+}
+
+// ignoreFor is ignore of an answer that is well-formed and does not do.
+func (s *SA) ignoreFor(now time.Time, m *message, why *localError) error {
+	s.p.dropped(now, m, why.hint)
+	return s.note(now, why)
+}
+
+// note keeps the first refusal for the case that nothing better comes.
+func (s *SA) note(now time.Time, refusal error) error {
 	if s.handshake.refusal == nil {
-		s.handshake.refusal = &peerError{notify: wire.NotifyNoProposalChosen}
+		s.handshake.refusal = refusal
 		s.expireAt = now.Add(patience)
 	}
 	return nil

@@ -23,9 +23,10 @@ func firstSeed(prf *suite.PRF, ni, nr, shared []byte) []byte {
 	return prf.Sum(slices.Concat(ni, nr), shared)
 }
 
-// rekeySeed is SKEYSEED of an IKE SA made by CREATE_CHILD_SA: prf and skd are the old IKE SA's (RFC 7296 §2.18).
-func rekeySeed(prf *suite.PRF, skd, shared, ni, nr []byte) []byte {
-	return prf.Sum(skd, shared, ni, nr)
+// rekeySeed is SKEYSEED of an IKE SA made by CREATE_CHILD_SA: prf and skd are the old IKE SA's (RFC 7296 §2.18). others
+// are the secrets of additional key exchanges (RFC 9370 §2.2.4).
+func rekeySeed(prf *suite.PRF, skd, shared, ni, nr []byte, others ...[]byte) []byte {
+	return prf.Sum(skd, append([][]byte{shared, ni, nr}, others...)...)
 }
 
 // deriveKeys draws all keys of an IKE SA from its seed (RFC 7296 §2.14) and wipes the seed.
@@ -68,9 +69,11 @@ func newProtector(alg *protect.Algorithm, encr, integ []byte) (protect.Protector
 }
 
 // childKeys draws the keys of a Child SA (RFC 7296 §2.17): for what the initiator of the exchange sends, then for
-// what it receives. shared is empty without PFS; skd is the IKE SA's under which the exchange ran.
-func childKeys(prf *suite.PRF, skd, shared, ni, nr []byte, alg *protect.Algorithm) (fromI, fromR []byte, err error) {
-	stream, err := prf.Plus(skd, slices.Concat(shared, ni, nr), 2*alg.KeyLen)
+// what it receives. shared is empty without PFS; skd is the IKE SA's under which the exchange ran; others are the secrets of additional key exchanges (RFC 9370 §2.2.4).
+func childKeys(prf *suite.PRF, skd, shared, ni, nr []byte, alg *protect.Algorithm, others ...[]byte) (fromI, fromR []byte, err error) {
+	seed := slices.Concat(append([][]byte{shared, ni, nr}, others...)...)
+	defer clear(seed)
+	stream, err := prf.Plus(skd, seed, 2*alg.KeyLen)
 	if err != nil {
 		return nil, nil, err
 	}

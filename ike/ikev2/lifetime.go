@@ -64,7 +64,7 @@ func (s *SA) lastHeard() time.Time {
 
 // livenessAt is when silence makes us ask; zero is never.
 func (s *SA) livenessAt() time.Time {
-	if s.state != established || s.open != nil || s.p.cfg.DPD.Interval == 0 {
+	if s.state != established || s.open != nil || s.yields() || s.p.cfg.DPD.Interval == 0 {
 		return time.Time{}
 	}
 	return s.lastHeard().Add(s.p.cfg.DPD.Interval)
@@ -78,7 +78,7 @@ func (c *child) awaits() bool { return !c.active && c.state == childUp }
 
 // wake is the SA's earliest deadline.
 func (s *SA) wake() time.Time {
-	at := earliest(s.expireAt, s.rekeyAt)
+	at := earliest(earliest(s.expireAt, s.rekeyAt), s.unfinishedEnds())
 	if s.open != nil {
 		at = earliest(at, s.open.resendAt)
 		if end := s.silenceEnds(s.open.started); !end.IsZero() && !s.lastHeard().After(s.open.started) {
@@ -111,7 +111,10 @@ func (s *SA) expire(now time.Time) {
 	if s.state != established {
 		return
 	}
-	if due(now, s.rekeyAt) {
+	s.expireUnfinished(now)
+	if due(now, s.rekeyAt) && s.yields() {
+		s.rekeyAt = now.Add(unfinishedLife)
+	} else if due(now, s.rekeyAt) {
 		s.rekeyAt = time.Time{}
 		s.want(now, task{op: opRekeyIKE})
 	}

@@ -11,6 +11,8 @@ type message struct {
 	raw  []byte   // the datagram; valid while it is handled
 	path esp.Path // where it came from
 
+	covered []byte // of an IKE_INTERMEDIATE: what AUTH covers of it (RFC 9242 §3.3.2)
+
 	request *request // ours, if this answers one
 
 	payloads []wire.Payload

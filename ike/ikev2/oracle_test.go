@@ -26,6 +26,9 @@ func (g *gateway) snapshot() string {
 			if r := sa.open; r != nil {
 				fmt.Fprintf(&b, "    asks %d #%d sent %d resend %v\n", r.op, r.id, r.sent, r.resendAt)
 			}
+			for _, u := range sa.unfinished {
+				fmt.Fprintf(&b, "    unfinished %x until %v, %d more\n", u.link, u.until, len(u.rest))
+			}
 			for _, c := range sa.children {
 				fmt.Fprintf(&b, "    child %v %v %d rekey %v expire %v active %v by %v\n", c.id, c.out, c.state, c.rekeyAt, c.expireAt, c.active, c.replacedBy)
 			}
@@ -63,6 +66,11 @@ func (l *lab) sound(g *gateway) string {
 			}
 			if sa.open != nil && sa.open.child != nil {
 				alloc[sa.open.child.spi] = true
+			}
+			for _, u := range sa.unfinished {
+				if u.child != nil {
+					alloc[esp.SPI(u.child.id)] = true
+				}
 			}
 			for _, c := range sa.children {
 				alloc[esp.SPI(c.id)], children[c.id] = true, true

@@ -103,13 +103,13 @@ func (p *peer) Do(now time.Time, cmd session.Command) session.Output {
 func (p *peer) initiate(now time.Time, path esp.Path) {
 	p.begun = true
 	if s := p.current(); s != nil {
-		if len(s.children) == 0 && (s.open == nil || s.open.op != opNewChild) {
+		if len(s.children) == 0 && (s.open == nil || !s.open.newChild()) {
 			s.want(now, task{op: opNewChild})
 		}
 		return
 	}
 	for _, s := range p.sas {
-		if s.state == initSent || s.state == authSent || s.state == halfOpen {
+		if s.state == initSent || s.state == intermediateSent || s.state == authSent || s.state == halfOpen {
 			return
 		}
 	}

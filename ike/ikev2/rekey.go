@@ -16,6 +16,9 @@ type rekeyExchange struct {
 	pair  *suite.KeyPair
 	again int
 	rival *ikeRival // what the peer made meanwhile
+
+	mixture
+	made *SA // what the answer agrees to
 }
 
 // replacedLife is how long a replaced IKE SA waits for the peer's Delete before it is forgotten.
@@ -45,13 +48,13 @@ func (s *SA) sendRekeyIKE(now time.Time, group *suite.Group, again int) {
 // deletes it (RFC 7296 §2.8, §2.18).
 func (s *SA) answerRekeyIKE(now time.Time, m *message) error {
 	mine := s.rekeying()
-	if s.state != established || s.closing() || mine == nil && s.open != nil && s.open.op != opLiveness || mine != nil && mine.rival != nil {
+	if s.state != established || s.closing() || mine == nil && s.open != nil && s.open.op != opLiveness || mine != nil && (mine.rival != nil || s.open.op == opFollowup) {
 		return temporaryFailure("another exchange is in the way")
 	}
 	if len(s.p.sas) >= maxSAs {
 		return temporaryFailure("too many IKE SAs wait for their Delete")
 	}
-	selection, err := suite.Select(s.p.cfg.IKE, m.sa, wire.ProtoIKE, suite.SelectOptions{WithGroups: true, PreferGroup: m.ke.Group})
+	selection, err := suite.Select(s.p.cfg.IKE, m.sa, wire.ProtoIKE, suite.SelectOptions{WithGroups: true, PreferGroup: m.ke.Group, Additional: true})
 	if err != nil {
 		return noProposal(err, true)
 	}
@@ -64,32 +67,35 @@ func (s *SA) answerRekeyIKE(now time.Time, m *message) error {
 		return &localError{notify: wire.NotifyInvalidKEPayload, data: binary.BigEndian.AppendUint16(nil, group.ID),
 			reason: session.InvalidKELoop, hint: "asked the peer to use " + group.Name}
 	}
-	pair, err := group.Generate(s.p.source())
-	if err != nil {
-		return err
-	}
-	defer pair.Wipe()
-	shared, err := pair.Shared(m.ke.Data)
+	public, shared, err := group.Respond(s.p.source(), m.ke.Data)
 	if err != nil {
 		return invalidSyntax(err.Error())
 	}
-	x := nonces{i: m.nonce.Data, r: s.p.newNonce()}
+	x := mixture{nonces: nonces{i: m.nonce.Data, r: s.p.newNonce()}, shared: [][]byte{shared}, rest: selection.Suite.Additional}
 	n := &SA{p: s.p, spiI: spiI, spiR: s.p.newIKESPI(), suite: selection.Suite}
-	if err := s.begin(now, n, shared, x); err != nil {
+	selection.Wire.SPI = ikeSPIBytes(n.spiR)
+	answer := []wire.Payload{&wire.SA{Proposals: []wire.Proposal{selection.Wire}}, &wire.Nonce{Data: x.r}, &wire.KE{Group: group.ID, Data: public}}
+	if x.more() {
+		return s.leaveIKE(now, m, &unfinished{mixture: x, ike: n}, answer)
+	}
+	if err := s.begin(now, n, &x); err != nil {
 		return err
 	}
-	selection.Wire.SPI = ikeSPIBytes(n.spiR)
-	s.reply(now, m, []wire.Payload{&wire.SA{Proposals: []wire.Proposal{selection.Wire}}, &wire.Nonce{Data: x.r},
-		&wire.KE{Group: group.ID, Data: pair.Public()}})
-	if mine != nil {
-		mine.rival = &ikeRival{n, x}
-		return nil
-	}
-	s.inherit(now, n)
+	s.reply(now, m, answer)
+	s.ikeMadeByPeer(now, n, x.nonces)
 	return nil
 }
 
-// ikeRekeyed takes the successor into use and deletes this IKE SA.
+// ikeMadeByPeer hands over to the peer's successor, or leaves that to the end of our own request for one.
+func (s *SA) ikeMadeByPeer(now time.Time, n *SA, x nonces) {
+	if mine := s.rekeying(); mine != nil {
+		mine.rival = &ikeRival{sa: n, n: x}
+		return
+	}
+	s.inherit(now, n)
+}
+
+// ikeRekeyed takes the answer for a successor, and makes it or goes on to it.
 func (s *SA) ikeRekeyed(now time.Time, m *message) error {
 	x := m.request.ike
 	defer x.pair.Wipe()
@@ -108,17 +114,32 @@ func (s *SA) ikeRekeyed(now time.Time, m *message) error {
 	if err != nil {
 		return invalidSyntax(err.Error())
 	}
-	n, xn := &SA{p: s.p, initiator: true, spiI: x.spi, spiR: spiR, suite: selection.Suite}, nonces{i: x.ni, r: m.nonce.Data}
-	if err := s.begin(now, n, shared, xn); err != nil {
+	x.made = &SA{p: s.p, initiator: true, spiI: x.spi, spiR: spiR, suite: selection.Suite}
+	x.mixture = mixture{nonces: nonces{i: x.ni, r: m.nonce.Data}, shared: [][]byte{shared}, rest: selection.Suite.Additional}
+	switch {
+	case !x.more():
+		return s.ikeMade(now, x)
+	case s.state == replaced: // the peer has decided for its own
+		x.wipe()
+	case !s.ikeStaysBack(now, x):
+		s.askFollowup(now, m, m.request)
+	}
+	return nil
+}
+
+// ikeMade takes our successor into use and deletes this IKE SA.
+func (s *SA) ikeMade(now time.Time, x *rekeyExchange) error {
+	n := x.made
+	if err := s.begin(now, n, &x.mixture); err != nil {
 		return err
 	}
 	if s.state == replaced { // the peer has decided for its own
 		n.askDeleteIKE(now)
 		return nil
 	}
-	if x.rival.stands() && redundant(xn, x.rival.n) {
+	if x.rival != nil && redundant(x.nonces, x.rival.n) && (x.rival.stands() || s.waits(x.rival.u)) {
 		n.askDeleteIKE(now)
-		s.inherit(now, x.rival.sa)
+		s.ikeStaysBack(now, x)
 		return nil
 	}
 	if x.rival.stands() {
@@ -133,12 +154,12 @@ func (s *SA) ikeRekeyed(now time.Time, m *message) error {
 
 // begin makes n out of s with keys of its own. Message IDs begin at 0 again (RFC 7296 §2.18). Until handOver it is not
 // the one that new exchanges run on.
-func (s *SA) begin(now time.Time, n *SA, shared []byte, x nonces) error {
-	defer clear(shared)
+func (s *SA) begin(now time.Time, n *SA, x *mixture) error {
+	defer x.wipe()
 	if min(len(x.i), len(x.r)) < n.suite.PRF.MinNonce() {
 		return shortNonce(n.suite)
 	}
-	keys, err := deriveKeys(n.suite, rekeySeed(s.suite.PRF, s.keys.d, shared, x.i, x.r), x.i, x.r, n.spiI, n.spiR)
+	keys, err := deriveKeys(n.suite, rekeySeed(s.suite.PRF, s.keys.d, x.first(), x.i, x.r, x.others()...), x.i, x.r, n.spiI, n.spiR)
 	if err != nil {
 		return err
 	}
@@ -156,6 +177,7 @@ func (s *SA) handOver(now time.Time, n *SA) {
 	n.children, s.children = s.children, nil
 	n.pending, s.pending = s.pending, nil
 	n.pollAt = s.pollAt
+	s.forsakeAll()
 	n.setLifetime(now)
 	s.p.emit(session.Event{Kind: session.IKERekeyed, Time: now, IKE: n.info()})
 }

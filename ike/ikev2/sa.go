@@ -35,6 +35,8 @@ type SA struct {
 	children []*child
 	pending  []task // what waits for the window
 
+	unfinished []*unfinished // SAs that the peer makes and that wait for its key exchanges
+
 	localID, remoteID string
 	secret            string // name of the pre-shared key that the peer used; empty with certificates
 	initialContact    bool
@@ -152,6 +154,11 @@ func (s *SA) unseal(now time.Time, m *message) ([]wire.Payload, error) {
 	}
 	s.heardAt = now
 	defer clear(plain)
+	if m.Exchange == wire.IKEIntermediate {
+		if env, err := wire.FindEnvelope(m.raw, m.Header); err == nil { // a message in fragments stands by its first one now
+			m.covered = coveredReceived(m.raw, env, plain)
+		}
+	}
 	return wire.ParsePayloads(first, plain)
 }
 
@@ -223,7 +230,7 @@ func (s *SA) handleAnswer(now time.Time, m *message, bad error) {
 			bad = errors.New(missing)
 		}
 		s.p.heard(now, s, m, "the answer makes no sense")
-		if r := s.open; r.op == opNewChild || r.op == opRekeyChild { // MAL-15: it costs the Child SA, not the IKE SA
+		if r := s.open; r.child != nil && r.op != opAuth { // MAL-15: it costs the Child SA, not the IKE SA
 			s.open = nil
 			s.childSpoilt(now, r, invalidSyntax(bad.Error()))
 			s.next(now)
@@ -271,7 +278,7 @@ func (s *SA) refuse(now time.Time, m *message, err error) {
 
 // next starts the next of our pending requests if none is open.
 func (s *SA) next(now time.Time) {
-	for s.open == nil && s.state == established && len(s.pending) > 0 {
+	for s.open == nil && s.state == established && len(s.pending) > 0 && !s.yields() {
 		t := s.pending[0]
 		s.pending = s.pending[1:]
 		s.start(now, t)
@@ -320,7 +327,7 @@ func (s *SA) unanswered(now time.Time) {
 		reason, hint := reasonOf(s.handshake.refusal, opInit)
 		s.offers = s.explain(s.handshake.refusal, opInit)
 		s.end(now, reason, hint)
-	case s.state == initSent, s.state == authSent:
+	case s.state == initSent, s.state == intermediateSent, s.state == authSent:
 		s.end(now, session.NoResponse, "no answer to "+r.exchange.String()+"; check the address, UDP ports 500 and 4500 on the way, and that the peer knows us")
 	default:
 		s.end(now, session.DPDTimeout, "no answer to "+r.exchange.String()+"; the path or the peer is down")
@@ -330,7 +337,7 @@ func (s *SA) unanswered(now time.Time) {
 // closeFor deletes the SA at the peer, as far as it has one, and ends it.
 func (s *SA) closeFor(now time.Time, reason session.Reason, hint string) {
 	switch s.state {
-	case initSent, halfOpen:
+	case initSent, intermediateSent, halfOpen:
 		s.end(now, reason, hint)
 		return
 	case refused, deleting, replaced:
@@ -380,6 +387,10 @@ func (s *SA) forget() {
 	if s.handshake.pair != nil {
 		s.handshake.pair.Wipe()
 	}
+	if pair := s.handshake.intermediates.pair; pair != nil {
+		pair.Wipe()
+	}
+	s.handshake.bare.wipe()
 	s.handshake = nil
 }
 

@@ -33,6 +33,9 @@ func (s *SA) seal(now time.Time, h wire.Header, payloads []wire.Payload, story s
 
 // sealPlain seals the payloads in plain, the first of which is of this type.
 func (s *SA) sealPlain(h wire.Header, first wire.PayloadType, plain []byte) [][]byte {
+	if h.Exchange == wire.IKEIntermediate && s.handshake != nil {
+		s.cover(s.initiator, coveredSent(h, first, plain))
+	}
 	if s.fragments && s.sealedLen(len(plain)) > s.p.maxMessage(s.path) {
 		return s.sealFragments(h, first, plain)
 	}

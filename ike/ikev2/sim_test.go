@@ -28,11 +28,21 @@ type sim struct {
 
 func newSim(t testing.TB, seed uint64) *sim {
 	s := &sim{lab: newLab(t), chance: rand.New(rand.NewPCG(seed, 1))}
-	pfs := s.chance.IntN(3) == 0
+	taste := s.chance.IntN(5)
 	for _, g := range []*gateway{s.a, s.b} {
 		g.cfg.ChildLifetime, g.cfg.IKELifetime, g.cfg.Jitter = 10*time.Minute, time.Hour, 0.04
-		if pfs {
+		switch taste {
+		case 0:
 			g.cfg.ESP = espProposals(t, "aes128gcm16-curve25519-noesn")
+		case 1: // more key exchanges for everything (RFC 9370)
+			g.cfg.IKE, g.cfg.ESP = ikeProposals(t, defaultIKE+"-ke1_ecp256"), espProposals(t, "aes128gcm16-curve25519-ke1_ecp256-noesn")
+			g.cfg.PPK = PPK{ID: "quantum", Key: make([]byte, 32), Required: true}
+		case 2: // more for what one end asks, and not for what the other asks
+			more := []string{"-ke1_ecp256-ke1_none", "-ke1_none-ke1_ecp256"}
+			if g == s.b {
+				slices.Reverse(more)
+			}
+			g.cfg.IKE, g.cfg.ESP = ikeProposals(t, defaultIKE+more[0]), espProposals(t, "aes128gcm16-curve25519"+more[0]+"-noesn")
 		}
 	}
 	s.faults = []float64{0, 0.1, 0.4}[s.chance.IntN(3)]

@@ -78,6 +78,15 @@ func (l *lab) command(f []string) error {
 				return err
 			}
 		}
+	case "learn": // like set, and what is there already knows it too
+		for _, setting := range f[2:] {
+			if err := l.set(side(1), setting); err != nil {
+				return err
+			}
+		}
+		for _, s := range side(1).sessions {
+			s.(*peer).cfg = side(1).cfg
+		}
 	case "established":
 		l.initiate(l.a)
 		l.settle()
@@ -193,6 +202,13 @@ func (l *lab) set(g *gateway, setting string) error {
 		g.cfg.Encap = map[string]Encap{"auto": EncapAuto, "always": EncapAlways, "never": EncapNever}[value]
 	case "narrow":
 		g.cfg.RefuseNarrower = value == "refuse"
+	case "ppk": // ppk=NAME:KEY, ppk=NAME:KEY:required
+		parts := append(strings.SplitN(value, ":", 3), "")
+		g.cfg.PPK = PPK{ID: parts[0], Key: []byte(parts[1]), Required: parts[2] == "required"}
+	case "retransmit": // so long between tries
+		d, err := time.ParseDuration(value)
+		g.cfg.Retransmit = session.Backoff{First: d, Factor: 1, Tries: 5}
+		return err
 	case "fragment-size":
 		size, err := strconv.Atoi(value)
 		g.cfg.FragmentSize = size

@@ -16,10 +16,12 @@ type op uint8
 const (
 	opNone op = iota
 	opInit
+	opIntermediate
 	opAuth
 	opNewChild
 	opRekeyChild
 	opRekeyIKE
+	opFollowup // an additional key exchange of one of the three before
 	opDeleteChild
 	opDeleteIKE
 	opLiveness

@@ -41,6 +41,7 @@ func (d *Daemon) peers(ctx context.Context, cfg *config.Config, opts Options) ([
 			} else {
 				p.Auth.Secrets = d.secretsOf(ctx, store, name, t.PSK)
 			}
+			p.PPK = d.ppkOf(ctx, store, name, c.PPK)
 			peers = append(peers, p)
 		}
 	}
@@ -92,6 +93,21 @@ func (d *Daemon) secretsOf(ctx context.Context, store secret.Store, peer string,
 		}
 		out = append(out, a)
 	}
+	return out
+}
+
+// ppkOf fetches a connection's PPK. One that cannot be had stops the tunnel only if it is required.
+func (d *Daemon) ppkOf(ctx context.Context, store secret.Store, peer string, ppk config.PPK) ikev2.PPK {
+	out := ikev2.PPK{ID: ppk.ID, Required: ppk.Required}
+	if ppk.Secret.IsZero() {
+		return out
+	}
+	key, err := store.Resolve(ctx, ppk.Secret)
+	if err != nil {
+		d.log.Error("ppk not available", "peer", peer, "err", err)
+		return out
+	}
+	out.Key = key.Reveal()
 	return out
 }
 
