@@ -13,9 +13,9 @@ import (
 // sendAuth asks for authentication and the first Child SA (RFC 7296 §1.2).
 func (s *SA) sendAuth(now time.Time) {
 	cfg := &s.p.cfg
-	we, err := s.p.ourselves(now, s.handshake.certReqs, s.handshake.hashes)
+	we, err := s.p.ourselves(now, s.path, s.handshake.certReqs, s.handshake.hashes)
 	if err != nil {
-		reason, hint := reasonOf(err, opAuth)
+		reason, hint := s.reasonOf(err, opAuth)
 		s.end(now, reason, hint)
 		return
 	}
@@ -24,7 +24,7 @@ func (s *SA) sendAuth(now time.Time) {
 	octets := auth.SignedOctets(s.suite.PRF, s.handshake.request, s.handshake.nr, s.keys.pi, idi.Body())
 	proof, err := s.prove(we, octets)
 	if err != nil {
-		reason, hint := reasonOf(err, opAuth)
+		reason, hint := s.reasonOf(err, opAuth)
 		s.end(now, reason, hint)
 		return
 	}
@@ -36,6 +36,7 @@ func (s *SA) sendAuth(now time.Time) {
 	list = append(list, proof)
 	x := s.newChildExchange(false)
 	list = append(list, x.offer...)
+	list = append(list, s.p.cfg.supportsMOBIKE()...)
 	if cfg.InitialContact {
 		list = append(list, &wire.Notify{Kind: wire.NotifyInitialContact})
 	}
@@ -49,22 +50,25 @@ func (s *SA) answerAuth(now time.Time, m *message) error {
 	if err := s.authenticate(now, m); err != nil {
 		return err
 	}
-	we, err := s.p.ourselves(now, m.certReqs, s.handshake.hashes)
+	we, err := s.p.ourselves(now, s.path, m.certReqs, s.handshake.hashes)
 	if err != nil {
-		return refuseProof(err)
+		return s.refuseProof(err)
 	}
 	we.secret = s.handshake.secret // what the peer has, whichever is newest
 	idr := we.id.Wire(false)
 	octets := auth.SignedOctets(s.suite.PRF, s.handshake.response, s.handshake.ni, s.keys.pr, idr.Body())
 	proof, err := s.prove(we, octets)
 	if err != nil {
-		return refuseProof(err)
+		return s.refuseProof(err)
 	}
 	s.path = m.path
 	list := append([]wire.Payload{idr}, we.certificates()...)
 	list = append(list, proof)
 	s.localID, s.remoteID = we.id.String(), remoteName(m.idi)
 	s.initialContact = m.notify(wire.NotifyInitialContact) != nil
+	if s.learnMOBIKE(m); s.mobike.on {
+		list = append(list, s.p.cfg.supportsMOBIKE()...)
+	}
 	nonces := nonces{i: s.handshake.ni, r: s.handshake.nr}
 	s.becomeEstablished(now)
 	answer, c, err := s.acceptChild(now, m, nonces, false)
@@ -95,19 +99,19 @@ func (s *SA) authenticate(now time.Time, m *message) error {
 	octets := auth.SignedOctets(s.suite.PRF, s.handshake.request, s.handshake.nr, s.keys.pi, m.idi.Body())
 	if cfg == nil {
 		s.disbelieve(now, claimed, m, octets)
-		return refuseProof(&localError{reason: session.IDMismatch, hint: why})
+		return s.refuseProof(&localError{reason: session.IDMismatch, hint: why})
 	}
 	refused := s.believe(now, cfg, claimed, m, octets)
 	s.settle(*cfg)
 	if refused != nil {
-		return refuseProof(refused)
+		return s.refuseProof(refused)
 	}
 	return nil
 }
 
 // refuseProof is all that an initiator learns, whatever is wrong with its identity, its proof or with us (AUT-01, AUT-04).
-func refuseProof(err error) *localError {
-	reason, hint := reasonOf(err, opAuth)
+func (s *SA) refuseProof(err error) *localError {
+	reason, hint := s.reasonOf(err, opAuth)
 	return &localError{notify: wire.NotifyAuthenticationFailed, fatal: true, reason: reason, hint: hint}
 }
 
@@ -117,13 +121,14 @@ func (s *SA) pick(claimed, asked auth.ID) (*Config, string) {
 	why := ""
 	for i := range s.p.candidates {
 		cfg := &s.p.candidates[i]
+		own := cfg.ownID(s.path)
 		switch {
-		case claimed.Equal(cfg.LocalID): // AUT-03
+		case claimed.Equal(own): // AUT-03
 			why = toSelf(claimed)
 		case !cfg.RemoteID.Equal(claimed):
 			why = fmt.Sprintf("the peer says it is %s, we expect %s; set remote_id here or the identity at the peer", claimed, cfg.RemoteID)
-		case asked != (auth.ID{}) && !cfg.LocalID.Equal(asked):
-			why = fmt.Sprintf("the peer asks for %s, we are %s; set local_id here or the remote identity at the peer", asked, cfg.LocalID)
+		case asked != (auth.ID{}) && !own.Equal(asked):
+			why = fmt.Sprintf("the peer asks for %s, we are %s; set local_id here or the remote identity at the peer", asked, own)
 		case !allows(cfg.IKE, s.handshake.chosen):
 			why = fmt.Sprintf("%s uses an IKE suite that connection %s does not allow", claimed, cfg.Peer)
 		default:
@@ -153,6 +158,7 @@ func (s *SA) authAnswered(now time.Time, m *message) error {
 		return err
 	}
 	s.remoteID = remoteName(m.idr)
+	s.learnMOBIKE(m)
 	s.becomeEstablished(now)
 	if m.sa == nil {
 		s.childFailed(now, x, refusalOf(m))
@@ -176,7 +182,7 @@ func (s *SA) verifyResponder(now time.Time, m *message) error {
 	if err != nil {
 		return &localError{reason: session.IDMismatch, hint: err.Error()}
 	}
-	if claimed.Equal(cfg.LocalID) { // AUT-03
+	if claimed.Equal(cfg.ownID(s.path)) { // AUT-03
 		return &localError{reason: session.IDMismatch, hint: toSelf(claimed)}
 	}
 	if cfg.RemoteID != (auth.ID{}) && !claimed.Equal(cfg.RemoteID) {
@@ -201,7 +207,7 @@ func (s *SA) authRefused(now time.Time, m *message) error {
 	reason, hint := session.AuthFailed, "the peer's answer proves no identity"
 	refusal := m.refusal()
 	if refusal != nil {
-		reason, hint = reasonOf(refusal, opAuth)
+		reason, hint = s.reasonOf(refusal, opAuth)
 	}
 	s.release(m.request.child)
 	if refusal != nil && refusal.notify == wire.NotifyAuthenticationFailed {

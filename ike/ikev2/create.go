@@ -292,14 +292,14 @@ func (s *SA) rekeyFailed(now time.Time, err error, about op) {
 	if refusal, ok := errors.AsType[*peerError](err); ok && refusal.notify == wire.NotifyTemporaryFailure {
 		return
 	}
-	_, hint := reasonOf(err, about)
+	_, hint := s.reasonOf(err, about)
 	s.p.emit(session.Event{Kind: session.Failed, Time: now, Reason: session.RekeyFailed, Hint: hint, IKE: s.info()})
 }
 
 // childFailed reports that there is no Child SA; the IKE SA lives on (RFC 7296 §2.21.2).
 func (s *SA) childFailed(now time.Time, x *childExchange, err error) {
 	s.release(x)
-	reason, hint := reasonOf(err, opNewChild)
+	reason, hint := s.reasonOf(err, opNewChild)
 	s.p.emit(session.Event{Kind: session.ChildFailed, Time: now, Reason: reason, Hint: hint, IKE: s.info()})
 	s.deleteRefused(now, x, err)
 }
@@ -313,7 +313,7 @@ func (s *SA) deleteRefused(now time.Time, x *childExchange, err error) {
 
 // childRefusal is the notify with which IKE_AUTH says that the Child SA could not be made.
 func (s *SA) childRefusal(now time.Time, err error) *wire.Notify {
-	reason, hint := reasonOf(err, opNewChild)
+	reason, hint := s.reasonOf(err, opNewChild)
 	s.p.emit(session.Event{Kind: session.ChildFailed, Time: now, Reason: reason, Hint: hint, IKE: s.info()})
 	if local, ok := errors.AsType[*localError](err); ok {
 		return &wire.Notify{Kind: local.notify, Data: local.data}

@@ -38,6 +38,7 @@ func (s *SA) answerInformational(now time.Time, m *message) error {
 	if len(spis) > 0 {
 		list = append(list, &wire.Delete{Protocol: wire.ProtoESP, SPIs: spis})
 	}
+	list = append(list, s.answerMobility(now, m)...)
 	s.reply(now, m, list)
 	return nil
 }
@@ -114,5 +115,3 @@ func (s *SA) ikeDeleted(now time.Time, m *message) error {
 	s.end(now, s.reason, s.hint)
 	return nil
 }
-
-func (s *SA) alive(now time.Time, m *message) error { return nil }

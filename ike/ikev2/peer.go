@@ -91,6 +91,10 @@ func (p *peer) Do(now time.Time, cmd session.Command) session.Output {
 		if s := p.current(); s != nil && s.open == nil {
 			s.want(now, task{op: opLiveness})
 		}
+	case session.PathSeen:
+		p.packetSeen(now, c.Child, c.Path)
+	case session.PathChanged:
+		p.relocated(now, c.Local)
 	case session.Spent:
 		if s := p.current(); s != nil && s.child(c.Child) != nil {
 			s.want(now, task{opRekeyChild, c.Child})

@@ -72,6 +72,13 @@ type (
 	Probe struct{}
 	// Spent says that a Child SA has come near its limit of packets or bytes.
 	Spent struct{ Child esp.ChildID }
+	// PathSeen says that the newest of all authentic packets of a Child SA came on another path.
+	PathSeen struct {
+		Child esp.ChildID
+		Path  esp.Path
+	}
+	// PathChanged says that packets to the peer now leave with another of our addresses.
+	PathChanged struct{ Local netip.Addr }
 )
 
 func (Initiate) command() {}
@@ -79,6 +86,9 @@ func (Close) command()    {}
 func (Rekey) command()    {}
 func (Probe) command()    {}
 func (Spent) command()    {}
+
+func (PathSeen) command()    {}
+func (PathChanged) command() {}
 
 // A Reason is one of the stable codes of the product: what took something down or kept it from coming up.
 type Reason string

@@ -18,6 +18,7 @@ type chores struct {
 	asking  []*conn    // have no Child SA to send with
 	ready   []*conn    // may have one now
 	spent   []*child   // near their limit of use
+	seen    []sighting // packets from elsewhere
 	flushed map[*conn]bool
 }
 
@@ -91,6 +92,9 @@ func (g *Gateway) control(ctx context.Context) {
 		asking, ready, spent := g.chores.take()
 		for _, c := range asking {
 			g.cfg.Acquire(c.name)
+		}
+		for _, s := range g.chores.takeSeen() {
+			g.cfg.Seen(s.child.tunnel.peer, s.child.id, s.path)
 		}
 		for _, c := range spent {
 			g.cfg.Spent(c.tunnel.peer, c.id)

@@ -35,8 +35,11 @@ type Config struct {
 	// the packet path, and must return.
 	Acquire func(conn string)
 	Spent   func(peer string, id esp.ChildID)
-	Rand    io.Reader    // for SPIs; nil means crypto/rand
-	Log     *slog.Logger // nil means none
+	// Seen is told, from the same goroutine, that the newest of all authentic packets of a Child SA came from another
+	// address than its path's; at most ten times a second for each. The data path follows nobody by itself.
+	Seen func(peer string, id esp.ChildID, path esp.Path)
+	Rand io.Reader    // for SPIs; nil means crypto/rand
+	Log  *slog.Logger // nil means none
 }
 
 // A Socket is one socket of the Gateway and the addresses that it sends from.
@@ -94,6 +97,9 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	if cfg.Spent == nil {
 		cfg.Spent = func(string, esp.ChildID) {}
+	}
+	if cfg.Seen == nil {
+		cfg.Seen = func(string, esp.ChildID, esp.Path) {}
 	}
 	g := &Gateway{cfg: cfg, conns: map[string]*conn{}, peers: map[string]*tunnel{}}
 	g.dev.Device = cfg.Device

@@ -75,15 +75,22 @@ type end struct {
 
 	ikes     []session.IKEInfo // newest last
 	children []session.ChildInfo
-	path     esp.Path // outer addresses last used
-	search   int      // number of the search for addresses that counts
-	lost     string   // why the last search found none
+	path     esp.Path   // outer addresses last used
+	leaves   netip.Addr // our address by the route to the peer, as last looked at
+	search   int        // number of the search for addresses that counts
+	lost     string     // why the last search found none
 }
 
 // run serves the mail and the connections' deadlines until ctx is done.
 func (l *loop) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	var looking <-chan time.Time
+	if l.roams() {
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		looking = tick.C
+	}
 	for {
 		if at := l.nextWake(); !at.IsZero() {
 			timer.Reset(time.Until(at))
@@ -93,6 +100,8 @@ func (l *loop) run(ctx context.Context) {
 			return
 		case <-l.mail.ready:
 		case <-timer.C:
+		case <-looking:
+			l.look()
 		}
 		for _, mail := range l.mail.take() {
 			l.handle(ctx, time.Now(), mail)
