@@ -34,7 +34,7 @@ func (s *SA) sendAuth(now time.Time) {
 		list = append(list, cfg.RemoteID.Wire(false))
 	}
 	list = append(list, proof)
-	x := s.newChildExchange(false)
+	x := s.newChildExchange(false, nil)
 	list = append(list, x.offer...)
 	list = append(list, s.p.cfg.supportsMOBIKE()...)
 	if cfg.InitialContact {
@@ -79,6 +79,7 @@ func (s *SA) answerAuth(now time.Time, m *message) error {
 		s.install(now, c)
 		s.activate(now, c)
 		s.announceUp(now, c)
+		s.provePFS(now, c)
 	}
 	s.reply(now, m, list)
 	return nil
@@ -172,6 +173,9 @@ func (s *SA) authAnswered(now time.Time, m *message) error {
 	s.install(now, c)
 	s.activate(now, c)
 	s.announceUp(now, c)
+	s.mayPair(m)
+	s.provePFS(now, c)
+	s.fill(now)
 	return nil
 }
 

@@ -24,7 +24,7 @@ const (
 
 // askNewChild asks for the Child SA (RFC 7296 §1.3.1), unless the peer has made it while our request waited.
 func (s *SA) askNewChild(now time.Time) {
-	if len(s.children) == 0 {
+	if _, ok := s.missing(); ok {
 		s.askChild(now, opNewChild, nil, s.firstChildGroup(), 0)
 	}
 }
@@ -53,7 +53,7 @@ func (s *SA) firstChildGroup() *suite.Group {
 
 // askChild sends CREATE_CHILD_SA for a new Child SA, or for the successor of old.
 func (s *SA) askChild(now time.Time, what op, old *child, group *suite.Group, again int) {
-	x := s.newChildExchange(true)
+	x := s.newChildExchange(true, old)
 	x.ni, x.again = s.p.newNonce(), again
 	var list []wire.Payload
 	story := "ask for a new Child SA"
@@ -100,7 +100,7 @@ func (s *SA) answerNewChild(now time.Time, m *message) error {
 	if err != nil {
 		return err
 	}
-	if len(s.children) == 1 {
+	if !s.serves(pair{c.local, c.remote}, c) {
 		s.activate(now, c)
 	}
 	s.announceUp(now, c)
@@ -142,7 +142,7 @@ func (s *SA) answerRekeyChild(now time.Time, m *message) error {
 // answerChild is what both have in common: choose, install, answer.
 func (s *SA) answerChild(now time.Time, m *message) (*child, nonces, error) {
 	n := nonces{i: m.nonce.Data, r: s.p.newNonce()}
-	if len(s.children) >= maxChildren {
+	if len(s.children) >= max(maxChildren, 2*len(s.p.pairs())) {
 		return nil, n, &localError{notify: wire.NotifyNoAdditionalSAs, reason: session.RateLimited, hint: "the peer asks for too many Child SAs"}
 	}
 	answer, c, err := s.acceptChild(now, m, n, true)
@@ -166,6 +166,8 @@ func (s *SA) childAnswered(now time.Time, m *message) error {
 	s.install(now, c)
 	s.activate(now, c)
 	s.announceUp(now, c)
+	s.mayPair(m)
+	s.fill(now)
 	return nil
 }
 
@@ -236,8 +238,9 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 	case err.notify == wire.NotifyInvalidKEPayload && group != nil && x.again < maxRestarts:
 		s.release(x)
 		s.askChild(now, r.op, s.child(x.old), group, x.again+1)
-	case r.op == opNewChild && len(s.children) > 0: // the peer's own request was in the way, and has made it
-		s.release(x)
+	case r.op == opNewChild && len(s.children) > 0 && (!s.p.pairwise() || err.notify == wire.NotifyTemporaryFailure):
+		s.release(x) // the peer's own request was in the way, and has made it
+		s.refill(now)
 	case r.op == opNewChild:
 		s.childFailed(now, x, err)
 	case err.notify == wire.NotifyChildSANotFound:
@@ -247,7 +250,7 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 			s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.PeerDeleted,
 				Hint: "the peer does not know the Child SA any more", IKE: s.info(), Child: old.info()})
 		}
-		if len(s.children) == 0 {
+		if _, ok := s.missing(); ok {
 			s.want(now, task{op: opNewChild})
 		}
 	default:
@@ -282,6 +285,9 @@ func (s *SA) fallBack(now time.Time, x *childExchange) {
 
 // rekeyLater keeps the old Child SA and tries again, as long as it lives.
 func (s *SA) rekeyLater(now time.Time, x *childExchange, err error) {
+	if s.disproved(now, x, err) {
+		return
+	}
 	s.release(x)
 	s.fallBack(now, x)
 	s.rekeyFailed(now, err, opRekeyChild)
@@ -298,6 +304,12 @@ func (s *SA) rekeyFailed(now time.Time, err error, about op) {
 
 // childFailed reports that there is no Child SA; the IKE SA lives on (RFC 7296 §2.21.2).
 func (s *SA) childFailed(now time.Time, x *childExchange, err error) {
+	if refusal, ok := errors.AsType[*peerError](err); ok {
+		refusal.asked = &pair{x.local, x.remote}
+	}
+	if s.parted(now, x, err) {
+		return
+	}
 	s.release(x)
 	reason, hint := s.reasonOf(err, opNewChild)
 	s.p.emit(session.Event{Kind: session.ChildFailed, Time: now, Reason: reason, Hint: hint, IKE: s.info()})

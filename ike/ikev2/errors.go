@@ -27,6 +27,7 @@ func (e *localError) Error() string {
 type peerError struct {
 	notify wire.NotifyType
 	data   []byte
+	asked  *pair // the selectors that were refused; nil: those of the configuration
 }
 
 func (e *peerError) Error() string { return "peer answered " + e.notify.String() }
@@ -54,7 +55,11 @@ func peerReason(e *peerError, about op, cfg *Config) (session.Reason, string) {
 	case wire.NotifyAuthenticationFailed:
 		return session.AuthFailed, "the peer rejected our pre-shared key or identity; compare the key and the IDs on both ends"
 	case wire.NotifyTSUnacceptable, wire.NotifySinglePairRequired, wire.NotifyInvalidSelectors:
-		return session.TSUnacceptable, fmt.Sprintf("we offered %v === %v and the peer accepts none of it; compare local and remote networks on both ends", cfg.Local, cfg.Remote)
+		asked := pair{cfg.Local, cfg.Remote}
+		if e.asked != nil {
+			asked = *e.asked
+		}
+		return session.TSUnacceptable, fmt.Sprintf("we offered %v === %v and the peer accepts none of it; compare local and remote networks on both ends", asked.local, asked.remote)
 	case wire.NotifyTemporaryFailure:
 		return session.RekeyFailed, "the peer is busy with another exchange; we try again"
 	}

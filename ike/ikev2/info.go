@@ -75,6 +75,7 @@ func (s *SA) peerDeletes(now time.Time, spi esp.SPI) (esp.SPI, bool) {
 // lost ends a Child SA that the peer deleted and that has no successor.
 func (s *SA) lost(now time.Time, c *child) {
 	s.drop(now, c)
+	s.refill(now)
 	s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.PeerDeleted,
 		Hint: "the peer deleted the Child SA", IKE: s.info(), Child: c.info()})
 }

@@ -127,11 +127,13 @@ func (l *lab) path(g *gateway) esp.Path {
 }
 
 // initiate gives g a session if it has none that can begin, and tells it to.
-func (l *lab) initiate(g *gateway) {
+func (l *lab) initiate(g *gateway) { l.initiateFor(g, nil, nil) }
+
+func (l *lab) initiateFor(g *gateway, local, remote []esp.Selector) {
 	if len(g.sessions) == 0 {
 		g.sessions = append(g.sessions, New(g.cfg))
 	}
-	l.do(g, session.Initiate{Path: l.path(g)})
+	l.do(g, session.Initiate{Path: l.path(g), Local: local, Remote: remote})
 }
 
 // do gives a command to each session of g.

@@ -85,6 +85,10 @@ func (l *lab) command(f []string) error {
 		l.log.Reset()
 		l.paired()
 	case "initiate":
+		if len(f) == 4 { // initiate a 10.0.1.7/32 10.0.2.9/32: for a packet between these
+			l.initiateFor(side(1), prefixes(f[2]), prefixes(f[3]))
+			return nil
+		}
 		l.initiate(side(1))
 	case "rekey-child":
 		l.do(side(1), session.Rekey{})
@@ -197,6 +201,8 @@ func (l *lab) set(g *gateway, setting string) error {
 		return err
 	case "mobike":
 		g.cfg.MOBIKE = value == "yes"
+	case "per-pair":
+		g.cfg.PerPair = value == "yes"
 	case "verify-pfs":
 		g.cfg.VerifyPFS = value == "yes"
 	case "initial-contact":

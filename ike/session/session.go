@@ -59,8 +59,12 @@ type ChildOp struct {
 type Command interface{ command() }
 
 type (
-	// Initiate begins an IKE SA and its Child SAs to the peer on Path (ports as for the first message).
-	Initiate struct{ Path esp.Path }
+	// Initiate begins an IKE SA and its Child SAs to the peer on Path (ports as for the first message). Local and Remote, of
+	// one selector each or none, are the packet's that waits: it is asked for first (RFC 7296 §2.9).
+	Initiate struct {
+		Path          esp.Path
+		Local, Remote []esp.Selector
+	}
 	// Close deletes everything at the peer and ends. With Quiet nothing is sent: the peer is gone or has said so.
 	Close struct {
 		Quiet  bool

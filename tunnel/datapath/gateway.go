@@ -30,10 +30,11 @@ type Config struct {
 	// Guarded are ports of this host, TCP and UDP, that no packet from a tunnel may reach: the control API, the
 	// status page. The sockets' own ports always are. Own addresses are told by SetOwn.
 	Guarded []uint16
-	// Acquire is told that packets wait for a tunnel of a connection; at most once a second for each. Spent is told
+	// Acquire is told that packets wait for a tunnel of a connection, and the selectors of one of them; at most once a
+	// second for each. Spent is told
 	// once that a Child SA has come near its limit of use. Both are called from one goroutine of Run, never from
 	// the packet path, and must return.
-	Acquire func(conn string)
+	Acquire func(conn string, local, remote esp.Selector)
 	Spent   func(peer string, id esp.ChildID)
 	// Seen is told, from the same goroutine, that the newest of all authentic packets of a Child SA came from another
 	// address than its path's; at most ten times a second for each. The data path follows nobody by itself.
@@ -93,7 +94,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Acquire == nil {
-		cfg.Acquire = func(string) {}
+		cfg.Acquire = func(string, esp.Selector, esp.Selector) {}
 	}
 	if cfg.Spent == nil {
 		cfg.Spent = func(string, esp.ChildID) {}

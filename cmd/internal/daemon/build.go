@@ -56,7 +56,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		NATTPort: cfg.Gateway.Outside.NATTPort,
 		Rand:     opts.Rand,
 		Log:      d.log,
-		Acquire:  func(conn string) { d.mail.post(acquire{conn}) },
+		Acquire:  func(conn string, local, remote esp.Selector) { d.mail.post(acquire{conn, local, remote}) },
 		Spent:    d.spent,
 		Seen:     d.seen,
 	})
@@ -148,7 +148,7 @@ func (l *loop) add(c config.Connection, opts Options) error {
 	}
 	logic.Seed = binary.BigEndian.Uint64(seed[:])
 
-	conn := &connection{networks: c.RemoteNetworks, shown: api.Connection{Name: c.Name, ID: api.Ptr(c.ID), Role: string(c.Role),
+	conn := &connection{networks: c.RemoteNetworks, onTraffic: c.Start == config.StartOnTraffic, shown: api.Connection{Name: c.Name, ID: api.Ptr(c.ID), Role: string(c.Role),
 		Routing: string(c.Routing), Domain: c.Domain}}
 	for i, t := range c.Tunnels {
 		logic.Tunnels = append(logic.Tunnels, tunnel.TunnelConfig{Name: t.Name})

@@ -18,8 +18,11 @@ import (
 // What comes into the loop by mail, besides session.Event.
 type (
 	begin   struct{}
-	acquire struct{ conn string }
-	found   struct { // the outer addresses of a tunnel's next attempt
+	acquire struct {
+		conn          string
+		local, remote esp.Selector // of a packet that waits
+	}
+	found struct { // the outer addresses of a tunnel's next attempt
 		end    *end
 		number int // of the search
 		path   esp.Path
@@ -55,12 +58,15 @@ type loop struct {
 
 // A connection is one VPN connection: what decides for it, and what the status shows besides.
 type connection struct {
-	shown    api.Connection // name, id, role, routing and domain are set
-	networks []netip.Prefix // behind the peer
-	logic    *tunnel.Connection
-	ends     []*end
-	up       bool // its routes are
-	wake     time.Time
+	shown     api.Connection // name, id, role, routing and domain are set
+	networks  []netip.Prefix // behind the peer
+	logic     *tunnel.Connection
+	ends      []*end
+	up        bool    // its routes are
+	onTraffic bool    // a packet makes it begin
+	waiting   acquire // the last of these packets
+	waitingAt time.Time
+	wake      time.Time
 }
 
 // An end is one tunnel of a connection.
@@ -141,6 +147,7 @@ func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
 	case acquire:
 		for _, c := range l.conns {
 			if c.shown.Name == m.conn {
+				c.waiting, c.waitingAt = m, now
 				l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Traffic})
 			}
 		}
@@ -219,8 +226,15 @@ func (l *loop) start(ctx context.Context, now time.Time, f found) {
 		f.end.path = f.path
 	}
 	l.routes.pin(f.end.peer, f.path.Remote.Addr())
-	l.engine.Do(f.end.peer, session.Initiate{Path: f.path})
+	cmd := session.Initiate{Path: f.path}
+	if c := f.end.conn; c.onTraffic && now.Sub(c.waitingAt) < packetWaits { // it is asked for first (RFC 7296 §2.9)
+		cmd.Local, cmd.Remote = []esp.Selector{c.waiting.local}, []esp.Selector{c.waiting.remote}
+	}
+	l.engine.Do(f.end.peer, cmd)
 }
+
+// packetWaits is how long a packet that waits says what to ask for; it is not kept longer either.
+const packetWaits = 10 * time.Second
 
 // checkDeleted says when nothing is left.
 func (l *loop) checkDeleted(now time.Time) {

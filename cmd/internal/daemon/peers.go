@@ -116,6 +116,8 @@ func peerOf(g config.Gateway, c config.Connection, t config.Tunnel, opts Options
 			PeerNATTPort:   opts.PeerNATTPort,
 			Retransmit:     opts.Retransmit,
 			MOBIKE:         true,
+			VerifyPFS:      c.VerifyPFS,
+			PerPair:        c.Child == config.ChildPerPair,
 		},
 	}
 	if c.DPD.Action != config.DPDNone {

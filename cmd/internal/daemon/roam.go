@@ -23,7 +23,6 @@ func (l *loop) roams() bool {
 
 // look tells IKE where the route to a peer has come to leave with another address than before.
 func (l *loop) look() {
-	var here []netip.Addr // asked for once, and only when something has changed
 	for _, e := range l.ends {
 		if e.local.IsValid() || len(e.ikes) == 0 || !e.path.Remote.IsValid() {
 			continue
@@ -35,17 +34,22 @@ func (l *loop) look() {
 		}
 		e.leaves = own
 		used := e.path.Local.Addr()
-		if used == own {
-			continue
-		}
-		if here == nil {
-			here = ownAddresses()
-		}
-		// A peer may have found us at another address than the route's: as long as that is ours, it is good.
-		if used != before && slices.Contains(here, used) {
+		if !relocated(used, before, own, ownAddresses) {
 			continue
 		}
 		l.log.Info("our outside address has changed", "peer", e.peer, "local", own.String(), "was", used.String())
 		l.engine.Do(e.peer, session.PathChanged{Local: own})
 	}
+}
+
+// relocated reports whether what was sent from used must now be sent from own, which the route says and which was before
+// until now. A peer may have found us at another address than the route's: as long as that is ours, it is good.
+func relocated(used, before, own netip.Addr, ours func() []netip.Addr) bool {
+	switch used {
+	case own:
+		return false
+	case before:
+		return true
+	}
+	return !slices.Contains(ours(), used)
 }
