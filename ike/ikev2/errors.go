@@ -47,9 +47,9 @@ func peerReason(e *peerError, about op, cfg *Config) (session.Reason, string) {
 	switch e.notify {
 	case wire.NotifyNoProposalChosen:
 		if about == opInit || about == opRekeyIKE {
-			return session.NoProposalIKE, "we offered " + offered(cfg.IKE) + " for IKE and the peer accepts none of it; compare encryption, integrity, PRF and group on both ends"
+			return session.NoProposalIKE, "the peer accepts none of our IKE proposals: we offered " + offered(cfg.IKE) + "; compare encryption, integrity, PRF and group on both ends"
 		}
-		return session.NoProposalESP, "we offered " + offered(cfg.ESP) + " for ESP and the peer accepts none of it; compare encryption, integrity, PFS group and ESN on both ends"
+		return session.NoProposalESP, "the peer accepts none of our ESP proposals: we offered " + offered(cfg.ESP) + "; compare encryption, integrity, PFS group and ESN on both ends"
 	case wire.NotifyInvalidKEPayload:
 		return session.InvalidKELoop, "the peer asks for a group that we do not offer; add it to the proposal or change the peer's"
 	case wire.NotifyAuthenticationFailed:
@@ -59,7 +59,7 @@ func peerReason(e *peerError, about op, cfg *Config) (session.Reason, string) {
 		if e.asked != nil {
 			asked = *e.asked
 		}
-		return session.TSUnacceptable, fmt.Sprintf("we offered %v === %v and the peer accepts none of it; compare local and remote networks on both ends", asked.local, asked.remote)
+		return session.TSUnacceptable, fmt.Sprintf("the peer refuses our traffic selectors: we offered %v === %v; compare local and remote networks on both ends", asked.local, asked.remote)
 	case wire.NotifyTemporaryFailure:
 		return session.RekeyFailed, "the peer is busy with another exchange; we try again"
 	}
