@@ -51,7 +51,6 @@ var domainNotYet = []unbuilt[Domain]{
 
 var connectionNotYet = []unbuilt[Connection]{
 	{"ike", "IKEv1 (ike: 1)", func(c *Connection) bool { return c.IKEVersion == 1 }},
-	{"verify_pfs", "verify_pfs: true", func(c *Connection) bool { return c.VerifyPFS }},
 	{"keepalive.mode", "pings through the tunnel (mode: on or icmp)", func(c *Connection) bool { return c.Keepalive.Mode == KeepOn || c.Keepalive.Mode == KeepICMP }},
 	{"keepalive", "pings through the tunnel", func(c *Connection) bool {
 		asked, plain := c.Keepalive, plainConnection().Keepalive
@@ -65,7 +64,6 @@ var connectionNotYet = []unbuilt[Connection]{
 	{"certificate.key", "secrets kept by a service", func(c *Connection) bool { return c.Certificate.Key.Remote() }},
 	{"ppk.secret", "secrets kept by a service", func(c *Connection) bool { return c.PPK.Secret.Remote() }},
 	{"filter", "packet filters", func(c *Connection) bool { return len(c.Filter.In)+len(c.Filter.Out) > 0 }},
-	{"child", "one Child SA per pair of networks (child: per-pair)", func(c *Connection) bool { return c.Child == ChildPerPair }},
 	{"idle_timeout", "closing idle tunnels", func(c *Connection) bool { return c.IdleTimeout > 0 }},
 }
 

@@ -13,9 +13,9 @@ import (
 // sendAuth asks for authentication and the first Child SA (RFC 7296 §1.2).
 func (s *SA) sendAuth(now time.Time) {
 	cfg := &s.p.cfg
-	we, err := s.p.ourselves(now, s.handshake.certReqs, s.handshake.hashes)
+	we, err := s.p.ourselves(now, s.path, s.handshake.certReqs, s.handshake.hashes)
 	if err != nil {
-		reason, hint := reasonOf(err, opAuth)
+		reason, hint := s.reasonOf(err, opAuth)
 		s.end(now, reason, hint)
 		return
 	}
@@ -24,13 +24,13 @@ func (s *SA) sendAuth(now time.Time) {
 	prove := func() (*wire.Auth, error) { return s.prove(we, s.signedOctets(true, idi.Body())) }
 	ppk, err := s.offerPPK(prove)
 	if err != nil {
-		reason, hint := reasonOf(err, opAuth)
+		reason, hint := s.reasonOf(err, opAuth)
 		s.end(now, reason, hint)
 		return
 	}
 	proof, err := prove()
 	if err != nil {
-		reason, hint := reasonOf(err, opAuth)
+		reason, hint := s.reasonOf(err, opAuth)
 		s.end(now, reason, hint)
 		return
 	}
@@ -40,8 +40,9 @@ func (s *SA) sendAuth(now time.Time) {
 		list = append(list, cfg.RemoteID.Wire(false))
 	}
 	list = append(list, proof)
-	x := s.newChildExchange(false)
+	x := s.newChildExchange(false, nil)
 	list = append(list, x.offer...)
+	list = append(list, s.p.cfg.supportsMOBIKE()...)
 	if cfg.InitialContact {
 		list = append(list, &wire.Notify{Kind: wire.NotifyInitialContact})
 	}
@@ -63,15 +64,15 @@ func (s *SA) answerAuth(now time.Time, m *message) error {
 	if err := s.authenticate(now, m); err != nil {
 		return err
 	}
-	we, err := s.p.ourselves(now, m.certReqs, s.handshake.hashes)
+	we, err := s.p.ourselves(now, s.path, m.certReqs, s.handshake.hashes)
 	if err != nil {
-		return refuseProof(err)
+		return s.refuseProof(err)
 	}
 	we.secret = s.handshake.secret // what the peer has, whichever is newest
 	idr := we.id.Wire(false)
 	proof, err := s.prove(we, s.signedOctets(false, idr.Body()))
 	if err != nil {
-		return refuseProof(err)
+		return s.refuseProof(err)
 	}
 	s.path = m.path
 	list := append([]wire.Payload{idr}, we.certificates()...)
@@ -79,6 +80,9 @@ func (s *SA) answerAuth(now time.Time, m *message) error {
 	list = append(list, s.ppkTaken()...)
 	s.localID, s.remoteID = we.id.String(), remoteName(m.idi)
 	s.initialContact = m.notify(wire.NotifyInitialContact) != nil
+	if s.learnMOBIKE(m); s.mobike.on {
+		list = append(list, s.p.cfg.supportsMOBIKE()...)
+	}
 	nonces := nonces{i: s.handshake.ni, r: s.handshake.nr}
 	s.becomeEstablished(now)
 	if noChild {
@@ -93,6 +97,7 @@ func (s *SA) answerAuth(now time.Time, m *message) error {
 		s.install(now, c)
 		s.activate(now, c)
 		s.announceUp(now, c)
+		s.provePFS(now, c)
 	}
 	s.reply(now, m, list)
 	return nil
@@ -114,26 +119,26 @@ func (s *SA) authenticate(now time.Time, m *message) error {
 	if cfg != nil {
 		if m.auth, ppkErr = s.choosePPK(cfg, m); ppkErr != nil {
 			s.settle(*cfg)
-			return refuseProof(ppkErr)
+			return s.refuseProof(ppkErr)
 		}
 	}
 	octets := s.signedOctets(true, m.idi.Body())
 	if cfg == nil {
 		s.disbelieve(now, claimed, m, octets)
-		return refuseProof(&localError{reason: session.IDMismatch, hint: why})
+		return s.refuseProof(&localError{reason: session.IDMismatch, hint: why})
 	}
 	refused := s.believe(now, cfg, claimed, m, octets)
 	s.settle(*cfg)
 	if refused != nil {
 		refused.hint += s.ppkHint()
-		return refuseProof(refused)
+		return s.refuseProof(refused)
 	}
 	return nil
 }
 
 // refuseProof is all that an initiator learns, whatever is wrong with its identity, its proof or with us (AUT-01, AUT-04).
-func refuseProof(err error) *localError {
-	reason, hint := reasonOf(err, opAuth)
+func (s *SA) refuseProof(err error) *localError {
+	reason, hint := s.reasonOf(err, opAuth)
 	return &localError{notify: wire.NotifyAuthenticationFailed, fatal: true, reason: reason, hint: hint}
 }
 
@@ -143,13 +148,14 @@ func (s *SA) pick(claimed, asked auth.ID) (*Config, string) {
 	why := ""
 	for i := range s.p.candidates {
 		cfg := &s.p.candidates[i]
+		own := cfg.ownID(s.path)
 		switch {
-		case claimed.Equal(cfg.LocalID): // AUT-03
+		case claimed.Equal(own): // AUT-03
 			why = toSelf(claimed)
 		case !cfg.RemoteID.Equal(claimed):
 			why = fmt.Sprintf("the peer says it is %s, we expect %s; set remote_id here or the identity at the peer", claimed, cfg.RemoteID)
-		case asked != (auth.ID{}) && !cfg.LocalID.Equal(asked):
-			why = fmt.Sprintf("the peer asks for %s, we are %s; set local_id here or the remote identity at the peer", asked, cfg.LocalID)
+		case asked != (auth.ID{}) && !own.Equal(asked):
+			why = fmt.Sprintf("the peer asks for %s, we are %s; set local_id here or the remote identity at the peer", asked, own)
 		case !allows(cfg.IKE, s.handshake.chosen):
 			why = fmt.Sprintf("%s uses an IKE suite that connection %s does not allow", claimed, cfg.Peer)
 		default:
@@ -180,6 +186,7 @@ func (s *SA) authAnswered(now time.Time, m *message) error {
 		return err
 	}
 	s.remoteID = remoteName(m.idr)
+	s.learnMOBIKE(m)
 	s.becomeEstablished(now)
 	if m.sa == nil {
 		s.childFailed(now, x, refusalOf(m))
@@ -193,6 +200,9 @@ func (s *SA) authAnswered(now time.Time, m *message) error {
 	s.install(now, c)
 	s.activate(now, c)
 	s.announceUp(now, c)
+	s.mayPair(m)
+	s.provePFS(now, c)
+	s.fill(now)
 	return nil
 }
 
@@ -203,7 +213,7 @@ func (s *SA) verifyResponder(now time.Time, m *message) error {
 	if err != nil {
 		return &localError{reason: session.IDMismatch, hint: err.Error()}
 	}
-	if claimed.Equal(cfg.LocalID) { // AUT-03
+	if claimed.Equal(cfg.ownID(s.path)) { // AUT-03
 		return &localError{reason: session.IDMismatch, hint: toSelf(claimed)}
 	}
 	if cfg.RemoteID != (auth.ID{}) && !claimed.Equal(cfg.RemoteID) {
@@ -232,7 +242,7 @@ func (s *SA) authRefused(now time.Time, m *message) error {
 	reason, hint := session.AuthFailed, "the peer's answer proves no identity"
 	refusal := m.refusal()
 	if refusal != nil {
-		reason, hint = reasonOf(refusal, opAuth)
+		reason, hint = s.reasonOf(refusal, opAuth)
 		s.offers = s.explain(refusal, opAuth)
 	}
 	if reason == session.AuthFailed {

@@ -37,6 +37,7 @@ type child struct {
 	rekeyAt    time.Time
 	expireAt   time.Time
 	active     bool
+	proving    bool        // the first, to be replaced at once because of VerifyPFS
 	replacedBy esp.ChildID // childReplaced: outbound moves there when the peer shows that it has it
 	from       *mixture    // what the keys come from, as long as key exchanges are missing
 }
@@ -61,9 +62,9 @@ type nonces struct{ i, r []byte }
 
 // newChildExchange reserves an SPI and makes the payloads that ask for a Child SA. The key exchange is offered only in
 // CREATE_CHILD_SA (RFC 7296 §1.2).
-func (s *SA) newChildExchange(withGroups bool) *childExchange {
-	cfg := &s.p.cfg
-	x := &childExchange{spi: cfg.AllocSPI(), local: cfg.Local, remote: cfg.Remote}
+func (s *SA) newChildExchange(withGroups bool, old *child) *childExchange {
+	cfg, asks := &s.p.cfg, s.asks(old)
+	x := &childExchange{spi: cfg.AllocSPI(), local: asks.local, remote: asks.remote}
 	x.offer = []wire.Payload{&wire.SA{Proposals: suite.Offer(cfg.ESP, wire.ProtoESP, spiBytes(x.spi), withGroups)},
 		toWire(x.local, true), toWire(x.remote, false)}
 	return x

@@ -42,12 +42,25 @@ type Config struct {
 	FragmentSize      int             // longest IP packet of an IKE message where the peer takes fragments (RFC 7383); 0 means 1280
 	InitialContact    bool            // no other SA with this peer is known to us (RFC 7296 §2.4)
 
+	// A zero LocalID is the address of our end of the path.
+	MOBIKE    bool // follow the addresses that the peer names, and name ours, where the peer does so too (RFC 4555)
+	VerifyPFS bool // replace the first Child SA at once, by an exchange with keys of its own: a wrong PFS group shows now
+	PerPair   bool // a Child SA for each pair of Local and Remote, for peers that cannot have several in one
+
 	// Rand is where SPIs, nonces, keys, IVs and jitter come from; nil means crypto/rand.
 	Rand io.Reader
 	// AllocSPI reserves an inbound SPI in the data path; a Child SA that is never installed gives it back by Remove.
 	AllocSPI func() esp.SPI
 	// LastInbound says when the Child SA last received an authentic packet: traffic counts as liveness (RFC 7296 §2.4).
 	LastInbound func(esp.ChildID) time.Time
+}
+
+// ownID is who we say that we are on a path.
+func (c *Config) ownID(path esp.Path) auth.ID {
+	if c.LocalID == (auth.ID{}) {
+		return auth.IDFromAddr(path.Local.Addr())
+	}
+	return c.LocalID
 }
 
 // DPD is when silence makes us ask whether the peer is alive, and how long we wait: after Interval without anything

@@ -24,7 +24,7 @@ const (
 
 // askNewChild asks for the Child SA (RFC 7296 §1.3.1), unless the peer has made it while our request waited.
 func (s *SA) askNewChild(now time.Time) {
-	if len(s.children) == 0 {
+	if _, ok := s.missing(); ok {
 		s.askChild(now, opNewChild, nil, s.firstChildGroup(), 0)
 	}
 }
@@ -55,7 +55,7 @@ func (s *SA) firstChildGroup() *suite.Group {
 
 // askChild sends CREATE_CHILD_SA for a new Child SA, or for the successor of old.
 func (s *SA) askChild(now time.Time, what op, old *child, group *suite.Group, again int) {
-	x := s.newChildExchange(true)
+	x := s.newChildExchange(true, old)
 	x.ni, x.again = s.p.newNonce(), again
 	var list []wire.Payload
 	story := "ask for a new Child SA"
@@ -128,7 +128,7 @@ func (s *SA) answerRekeyChild(now time.Time, m *message) error {
 // them installs. old is the Child SA that is rekeyed; 0 is none.
 func (s *SA) answerChild(now time.Time, m *message, old esp.ChildID) error {
 	n := nonces{i: m.nonce.Data, r: s.p.newNonce()}
-	if len(s.children)+len(s.unfinished) >= maxChildren {
+	if len(s.children)+len(s.unfinished) >= max(maxChildren, 2*len(s.p.pairs())) {
 		return &localError{notify: wire.NotifyNoAdditionalSAs, reason: session.RateLimited, hint: "the peer asks for too many Child SAs"}
 	}
 	answer, c, err := s.acceptChild(now, m, n, true)
@@ -149,7 +149,7 @@ func (s *SA) answerChild(now time.Time, m *message, old esp.ChildID) error {
 // successor of the same.
 func (s *SA) childMadeByPeer(now time.Time, old esp.ChildID, c *child, n nonces) {
 	if old == 0 {
-		if len(s.children) == 1 {
+		if !s.serves(pair{c.local, c.remote}, c) {
 			s.activate(now, c)
 		}
 		s.announceUp(now, c)
@@ -165,6 +165,9 @@ func (s *SA) childMadeByPeer(now time.Time, old esp.ChildID, c *child, n nonces)
 // childAnswered takes the answer for a Child SA, new or in place of another, and makes it or goes on to it.
 func (s *SA) childAnswered(now time.Time, m *message) error {
 	r, x := m.request, m.request.child
+	if r.op == opNewChild {
+		s.mayPair(m)
+	}
 	_, err := s.completeChild(now, m, x, nonces{i: x.ni, r: m.nonce.Data}, true)
 	switch {
 	case err != nil:
@@ -192,6 +195,7 @@ func (s *SA) childMade(now time.Time, r *request) {
 	case x.old == 0:
 		s.activate(now, c)
 		s.announceUp(now, c)
+		s.fill(now)
 	case x.rival != nil:
 		s.resolveChildren(now, x, c, x.nonces)
 	default:
@@ -248,8 +252,9 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 	case err.notify == wire.NotifyInvalidKEPayload && group != nil && x.again < maxRestarts:
 		s.release(x)
 		s.askChild(now, r.op, s.child(x.old), group, x.again+1)
-	case r.op == opNewChild && len(s.children) > 0: // the peer's own request was in the way, and has made it
-		s.release(x)
+	case r.op == opNewChild && len(s.children) > 0 && (!s.p.pairwise() || err.notify == wire.NotifyTemporaryFailure):
+		s.release(x) // the peer's own request was in the way, and has made it
+		s.refill(now)
 	case r.op == opNewChild:
 		s.childFailed(now, x, err)
 	case err.notify == wire.NotifyChildSANotFound:
@@ -259,7 +264,7 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 			s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.PeerDeleted,
 				Hint: "the peer does not know the Child SA any more", IKE: s.info(), Child: old.info()})
 		}
-		if len(s.children) == 0 {
+		if _, ok := s.missing(); ok {
 			s.want(now, task{op: opNewChild})
 		}
 	default:
@@ -294,6 +299,9 @@ func (s *SA) fallBack(now time.Time, x *childExchange) {
 
 // rekeyLater keeps the old Child SA and tries again, as long as it lives.
 func (s *SA) rekeyLater(now time.Time, x *childExchange, err error) {
+	if s.disproved(now, x, err) {
+		return
+	}
 	s.release(x)
 	s.fallBack(now, x)
 	s.rekeyFailed(now, err, opRekeyChild)
@@ -304,14 +312,20 @@ func (s *SA) rekeyFailed(now time.Time, err error, about op) {
 	if refusal, ok := errors.AsType[*peerError](err); ok && refusal.notify == wire.NotifyTemporaryFailure {
 		return
 	}
-	_, hint := reasonOf(err, about)
+	_, hint := s.reasonOf(err, about)
 	s.p.emit(session.Event{Kind: session.Failed, Time: now, Reason: session.RekeyFailed, Hint: hint, IKE: s.info(), Offers: s.explain(err, about)})
 }
 
 // childFailed reports that there is no Child SA; the IKE SA lives on (RFC 7296 §2.21.2).
 func (s *SA) childFailed(now time.Time, x *childExchange, err error) {
+	if refusal, ok := errors.AsType[*peerError](err); ok {
+		refusal.asked = &pair{x.local, x.remote}
+	}
+	if s.parted(now, x, err) {
+		return
+	}
 	s.release(x)
-	reason, hint := reasonOf(err, opNewChild)
+	reason, hint := s.reasonOf(err, opNewChild)
 	s.p.emit(session.Event{Kind: session.ChildFailed, Time: now, Reason: reason, Hint: hint, IKE: s.info(),
 		Offers: s.explain(err, opNewChild)})
 	s.deleteRefused(now, x, err)
@@ -326,7 +340,7 @@ func (s *SA) deleteRefused(now time.Time, x *childExchange, err error) {
 
 // childRefusal is the notify with which IKE_AUTH says that the Child SA could not be made.
 func (s *SA) childRefusal(now time.Time, err error) *wire.Notify {
-	reason, hint := reasonOf(err, opNewChild)
+	reason, hint := s.reasonOf(err, opNewChild)
 	s.p.emit(session.Event{Kind: session.ChildFailed, Time: now, Reason: reason, Hint: hint, IKE: s.info(),
 		Offers: s.explain(err, opNewChild)})
 	if local, ok := errors.AsType[*localError](err); ok {

@@ -37,10 +37,12 @@
 // a successor only when the peer has shown that it has it (RFC 7296 §2.8): the initiator of a rekey at once, because the
 // answer proves it, the responder with the peer's Delete of the old SA or the first packet on the new one.
 //
+// The outer path of everything moves together, and only by what is new and authentic; moving.go and mobike.go have the
+// rules.
+//
 // When both ends rekey the same SA at once, the nonces decide which successor stays; collide.go has the rule.
 //
-// Not done: MOBIKE, childless initiation, redirection, session resumption, EAP. A peer that needs one of these is refused
-// by name.
+// Not done: childless initiation, redirection, session resumption, EAP. A peer that needs one of these is refused by name.
 //
 // Start reading at rules.go, then one exchange, then a transcript in testdata.
 package ikev2

@@ -3,6 +3,7 @@ package ikev2
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"twinbore/ike/session"
 	"twinbore/ike/suite"
@@ -27,38 +28,52 @@ func (e *localError) Error() string {
 type peerError struct {
 	notify wire.NotifyType
 	data   []byte
+	asked  *pair // the selectors that were refused; nil: those of the configuration
 }
 
 func (e *peerError) Error() string { return "peer answered " + e.notify.String() }
 
 // reasonOf turns the end of an exchange into a stable code and a hint. about says what was asked for.
-func reasonOf(err error, about op) (session.Reason, string) {
+func (s *SA) reasonOf(err error, about op) (session.Reason, string) {
 	if local, ok := errors.AsType[*localError](err); ok {
 		return local.reason, local.hint
 	}
 	if peer, ok := errors.AsType[*peerError](err); ok {
-		return peerReason(peer, about)
+		return peerReason(peer, about, &s.p.cfg)
 	}
 	return session.DatapathError, err.Error()
 }
 
-func peerReason(e *peerError, about op) (session.Reason, string) {
+func peerReason(e *peerError, about op, cfg *Config) (session.Reason, string) {
 	switch e.notify {
 	case wire.NotifyNoProposalChosen:
 		if about == opInit || about == opRekeyIKE {
-			return session.NoProposalIKE, "the peer accepts none of our IKE proposals; compare encryption, integrity, PRF and group on both ends"
+			return session.NoProposalIKE, "the peer accepts none of our IKE proposals: we offered " + offered(cfg.IKE) + "; compare encryption, integrity, PRF and group on both ends"
 		}
-		return session.NoProposalESP, "the peer accepts none of our ESP proposals; compare encryption, integrity, PFS group and ESN on both ends"
+		return session.NoProposalESP, "the peer accepts none of our ESP proposals: we offered " + offered(cfg.ESP) + "; compare encryption, integrity, PFS group and ESN on both ends"
 	case wire.NotifyInvalidKEPayload:
 		return session.InvalidKELoop, "the peer asks for a group that we do not offer; add it to the proposal or change the peer's"
 	case wire.NotifyAuthenticationFailed:
 		return session.AuthFailed, "the peer rejected our pre-shared key or identity; compare the key and the IDs on both ends"
 	case wire.NotifyTSUnacceptable, wire.NotifySinglePairRequired, wire.NotifyInvalidSelectors:
-		return session.TSUnacceptable, "the peer refuses our traffic selectors; compare local and remote networks on both ends"
+		asked := pair{cfg.Local, cfg.Remote}
+		if e.asked != nil {
+			asked = *e.asked
+		}
+		return session.TSUnacceptable, fmt.Sprintf("the peer refuses our traffic selectors: we offered %v === %v; compare local and remote networks on both ends", asked.local, asked.remote)
 	case wire.NotifyTemporaryFailure:
 		return session.RekeyFailed, "the peer is busy with another exchange; we try again"
 	}
 	return session.RekeyFailed, "the peer answered " + e.notify.String()
+}
+
+// offered names our proposals as the configuration writes them.
+func offered(list []suite.Proposal) string {
+	var names []string
+	for _, p := range list {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 // noProposal explains why nothing was chosen.

@@ -26,7 +26,7 @@ func (s *SA) explain(err error, about op) *session.Offers {
 	if !ok {
 		return nil
 	}
-	switch reason, _ := peerReason(peer, about); reason {
+	switch reason, _ := peerReason(peer, about, &s.p.cfg); reason {
 	case session.NoProposalIKE:
 		return refusedProposals(aboutIKE, s.p.cfg.IKE, wire.ProtoIKE)
 	case session.NoProposalESP:

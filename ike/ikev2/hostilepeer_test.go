@@ -139,7 +139,8 @@ func (h *hostilePeer) information(to *SA) (list []wire.Payload) {
 		case 0:
 			list = append(list, &wire.Notify{Kind: wire.NotifyType(h.chance.Uint32())})
 		case 1:
-			list = append(list, &wire.Notify{Kind: pick(h, wire.NotifyInitialContact, wire.NotifyInvalidSyntax, wire.NotifyTemporaryFailure)})
+			list = append(list, &wire.Notify{Kind: pick(h, wire.NotifyInitialContact, wire.NotifyInvalidSyntax, wire.NotifyTemporaryFailure,
+				wire.NotifyUpdateSAAddresses, wire.NotifyCookie2, wire.NotifyNoNATsAllowed, wire.NotifyNATDetectionSourceIP)})
 		case 2:
 			if h.one(5) {
 				list = append(list, pick[wire.Payload](h, &wire.Delete{Protocol: wire.ProtoIKE}, &wire.Notify{Kind: wire.NotifyAuthenticationFailed}))
@@ -214,6 +215,7 @@ func TestHostilePeer(t *testing.T) {
 		if seed%3 == 0 {
 			l.a.cfg.ESP = espProposals(t, "aes128gcm16-curve25519-noesn")
 			l.b.cfg.ESP = l.a.cfg.ESP
+			l.a.cfg.MOBIKE, l.b.cfg.MOBIKE = true, true
 		}
 		first := l.b
 		if seed%2 == 0 {

@@ -38,6 +38,7 @@ func (s *SA) answerInformational(now time.Time, m *message) error {
 	if len(spis) > 0 {
 		list = append(list, &wire.Delete{Protocol: wire.ProtoESP, SPIs: spis})
 	}
+	list = append(list, s.answerMobility(now, m)...)
 	s.reply(now, m, list)
 	return nil
 }
@@ -78,6 +79,7 @@ func (s *SA) peerDeletes(now time.Time, spi esp.SPI) (esp.SPI, bool) {
 // lost ends a Child SA that the peer deleted and that has no successor.
 func (s *SA) lost(now time.Time, c *child) {
 	s.drop(now, c)
+	s.refill(now)
 	s.p.emit(session.Event{Kind: session.ChildDown, Time: now, Reason: session.PeerDeleted,
 		Hint: "the peer deleted the Child SA", IKE: s.info(), Child: c.info()})
 }
@@ -118,5 +120,3 @@ func (s *SA) ikeDeleted(now time.Time, m *message) error {
 	s.end(now, s.reason, s.hint)
 	return nil
 }
-
-func (s *SA) alive(now time.Time, m *message) error { return nil }

@@ -47,8 +47,8 @@ func (p *peer) askInit(now time.Time, path esp.Path) {
 	s := &SA{p: p, state: initSent, initiator: true, spiI: p.newIKESPI(), path: path, handshake: &handshake{ni: p.newNonce()}}
 	p.add(s)
 	p.begunOn = path
-	if _, err := p.ourselves(now, nil, auth.Hashes()); err != nil {
-		reason, hint := reasonOf(err, opInit)
+	if _, err := p.ourselves(now, path, nil, auth.Hashes()); err != nil {
+		reason, hint := s.reasonOf(err, opInit)
 		s.end(now, reason, hint)
 		return
 	}

@@ -114,7 +114,7 @@ func (s *SA) intermediateAnswered(now time.Time, m *message) error {
 func (s *SA) intermediateRefused(now time.Time, m *message) error {
 	reason, hint := session.AuthFailed, "the peer's answer to an additional key exchange has none"
 	if refusal := m.refusal(); refusal != nil {
-		reason, hint = reasonOf(refusal, opInit)
+		reason, hint = s.reasonOf(refusal, opInit)
 	}
 	s.end(now, reason, hint)
 	return nil

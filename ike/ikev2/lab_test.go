@@ -42,6 +42,7 @@ type gateway struct {
 	children map[esp.ChildID]*installed
 	heard    map[esp.ChildID]time.Time
 	nextSPI  esp.SPI
+	seenAs   netip.AddrPort   // where the NAT before it makes it seem to be; zero: no NAT
 	alloc    map[esp.SPI]bool // reserved and not removed
 	events   []session.Event
 }
@@ -128,11 +129,13 @@ func (l *lab) path(g *gateway) esp.Path {
 }
 
 // initiate gives g a session if it has none that can begin, and tells it to.
-func (l *lab) initiate(g *gateway) {
+func (l *lab) initiate(g *gateway) { l.initiateFor(g, nil, nil) }
+
+func (l *lab) initiateFor(g *gateway, local, remote []esp.Selector) {
 	if len(g.sessions) == 0 {
 		g.sessions = append(g.sessions, New(g.cfg))
 	}
-	l.do(g, session.Initiate{Path: l.path(g)})
+	l.do(g, session.Initiate{Path: l.path(g), Local: local, Remote: remote})
 }
 
 // do gives a command to each session of g.
@@ -159,6 +162,13 @@ func (l *lab) apply(g *gateway, s session.Session, out session.Output) {
 			}
 			g.children[op.ID].active = true
 			l.logf("%s: activate %v", g.name, op.ID)
+		case session.Move:
+			if g.children[op.ID] == nil {
+				l.t.Errorf("%s moved %v, which is not installed", g.name, op.ID)
+				continue
+			}
+			g.children[op.ID].Path = op.Child.Path
+			l.logf("%s: move %v to %v", g.name, op.ID, op.Child.Path)
 		case session.Remove:
 			if g.children[op.ID] != nil {
 				l.logf("%s: remove %v", g.name, op.ID)
@@ -248,7 +258,25 @@ func (l *lab) deliver(g *gateway) {
 		l.logf("lost: %d octets from %s", len(d.Bytes), g.name)
 		return
 	}
-	l.receive(l.other(g), d.Bytes, d.Path.Reverse())
+	to := l.other(g)
+	l.receive(to, d.Bytes, to.behind(g.seenFrom(d.Path)))
+}
+
+// seenFrom is a path of g as the other side sees it.
+func (g *gateway) seenFrom(path esp.Path) esp.Path {
+	path = path.Reverse()
+	if g.seenAs.IsValid() {
+		path.Remote = g.seenAs
+	}
+	return path
+}
+
+// behind is a path on which something arrives at g, as g sees it: a NAT before it puts its own address back.
+func (g *gateway) behind(path esp.Path) esp.Path {
+	if g.seenAs.IsValid() {
+		path.Local = netip.AddrPortFrom(g.addr, path.Remote.Port())
+	}
+	return path
 }
 
 // settle delivers until nothing is left, a first.
@@ -450,6 +478,8 @@ func (l *lab) logEvent(g *gateway, e session.Event) {
 			secret = ", the " + e.IKE.Secret + " key"
 		}
 		l.logf("%s: %v %s, %s === %s, nat %s%s", g.name, e.Kind, e.IKE.Suite, e.IKE.LocalID, e.IKE.RemoteID, e.IKE.NAT, secret)
+	case session.Moved:
+		l.logf("%s: %v to %v, nat %s", g.name, e.Kind, e.IKE.Path, e.IKE.NAT)
 	case session.ChildUp:
 		l.logf("%s: %v %v %s", g.name, e.Kind, e.Child.ID, e.Child.Suite)
 	case session.ChildRekeyed:

@@ -157,6 +157,7 @@ func (s *SA) expireChild(now time.Time, c *child, poll bool) {
 				Hint: "the Child SA was not rekeyed in time; compare the lifetimes and ESP proposals on both ends", IKE: s.info(), Child: c.info()})
 		}
 		s.want(now, task{opDeleteChild, c.id})
+		s.refill(now)
 	case due(now, c.rekeyAt):
 		c.rekeyAt = time.Time{}
 		s.want(now, task{opRekeyChild, c.id})

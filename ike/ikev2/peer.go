@@ -23,6 +23,7 @@ type peer struct {
 	sas        []*SA    // oldest first
 	fading     []fading
 	out        session.Output
+	pairing
 }
 
 // A fading Child SA still receives what was on its way when it was deleted.
@@ -82,6 +83,7 @@ func (p *peer) find(h wire.Header) *SA {
 func (p *peer) Do(now time.Time, cmd session.Command) session.Output {
 	switch c := cmd.(type) {
 	case session.Initiate:
+		p.expect(c.Local, c.Remote)
 		p.initiate(now, c.Path)
 	case session.Close:
 		p.close(now, c)
@@ -91,6 +93,10 @@ func (p *peer) Do(now time.Time, cmd session.Command) session.Output {
 		if s := p.current(); s != nil && s.open == nil {
 			s.want(now, task{op: opLiveness})
 		}
+	case session.PathSeen:
+		p.packetSeen(now, c.Child, c.Path)
+	case session.PathChanged:
+		p.relocated(now, c.Local)
 	case session.Spent:
 		if s := p.current(); s != nil && s.child(c.Child) != nil {
 			s.want(now, task{opRekeyChild, c.Child})
@@ -101,7 +107,7 @@ func (p *peer) Do(now time.Time, cmd session.Command) session.Output {
 
 // initiate begins an IKE SA, or asks again for the Child SA that the peer refused.
 func (p *peer) initiate(now time.Time, path esp.Path) {
-	p.begun = true
+	p.begun, p.leads = true, true
 	if s := p.current(); s != nil {
 		if len(s.children) == 0 && (s.open == nil || !s.open.newChild()) {
 			s.want(now, task{op: opNewChild})
@@ -158,6 +164,12 @@ func (p *peer) Expire(now time.Time) session.Output {
 	for _, s := range slices.Clone(p.sas) {
 		s.expire(now)
 	}
+	if due(now, p.fillAt) {
+		p.fillAt, p.refused = time.Time{}, nil
+		if s := p.current(); s != nil {
+			s.fill(now)
+		}
+	}
 	p.fading = slices.DeleteFunc(p.fading, func(f fading) bool {
 		if now.Before(f.until) {
 			return false
@@ -174,6 +186,9 @@ func (p *peer) finish() session.Output {
 	p.out = session.Output{}
 	for _, s := range p.sas {
 		out.Wake = earliest(out.Wake, s.wake())
+	}
+	if len(p.sas) > 0 {
+		out.Wake = earliest(out.Wake, p.fillAt)
 	}
 	for _, f := range p.fading {
 		out.Wake = earliest(out.Wake, f.until)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"twinbore/esp"
 	"twinbore/ike/auth"
 	"twinbore/ike/session"
 	"twinbore/ike/wire"
@@ -21,14 +22,14 @@ type ourselves struct {
 const noKey = "there is no pre-shared key for this tunnel now; check its psk setting"
 
 // ourselves decides who we are to the peer at now. reqs and hashes are what it asks for and can verify.
-func (p *peer) ourselves(now time.Time, reqs []*wire.CertReq, hashes []auth.Hash) (ourselves, error) {
+func (p *peer) ourselves(now time.Time, path esp.Path, reqs []*wire.CertReq, hashes []auth.Hash) (ourselves, error) {
 	c := p.cfg.Auth.Certified(p.cfg.Peer)
 	if c == nil {
 		secrets := p.cfg.Auth.PSKs(p.cfg.Peer, now)
 		if len(secrets) == 0 {
 			return ourselves{}, &localError{reason: session.SecretUnavailable, hint: noKey}
 		}
-		return ourselves{id: p.cfg.LocalID, secret: secrets[min(p.olderKey, len(secrets)-1)]}, nil
+		return ourselves{id: p.cfg.ownID(path), secret: secrets[min(p.olderKey, len(secrets)-1)]}, nil
 	}
 	if len(c.Signers) == 0 {
 		return ourselves{}, &localError{reason: session.SecretUnavailable,

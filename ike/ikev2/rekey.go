@@ -165,6 +165,7 @@ func (s *SA) begin(now time.Time, n *SA, x *mixture) error {
 	}
 	n.state, n.reported = established, true
 	n.fragments = s.fragments
+	n.mobike = mobike{on: s.mobike.on, began: s.mobike.began}
 	n.keys, n.path, n.nat, n.upSince, n.heardAt = keys, s.path, s.nat, now, now
 	n.localID, n.remoteID, n.secret = s.localID, s.remoteID, s.secret
 	s.p.add(n)

@@ -91,6 +91,7 @@ func rules() []rule {
 		// INFORMATIONAL, RFC 7296 §1.4
 		{exchange: wire.Informational, in: in(established, replaced, deleting), do: (*SA).answerInformational, story: "answer deletes, notifies or a liveness check"},
 		{exchange: wire.Informational, answers: opLiveness, in: in(established, replaced), do: (*SA).alive, story: "the peer is alive"},
+		{exchange: wire.Informational, answers: opUpdate, in: in(established, replaced), do: (*SA).updated, story: "the peer has heard our new address"},
 		{exchange: wire.Informational, answers: opDeleteChild, in: in(established), do: (*SA).childrenDeleted, story: "the peer has deleted its half"},
 		{exchange: wire.Informational, answers: opDeleteIKE, in: in(established, deleting), do: (*SA).ikeDeleted, story: "the peer has deleted the IKE SA"},
 	}

@@ -25,6 +25,8 @@ type SA struct {
 
 	handshake  *handshake // until the peer is authenticated
 	nat        natStatus
+	mobike     mobike
+	movedAt    time.Time      // the path last moved
 	fragments  bool           // both ends take fragments (RFC 7383 §2.3)
 	collecting [2]*collection // of a request, of an answer
 
@@ -153,6 +155,7 @@ func (s *SA) unseal(now time.Time, m *message) ([]wire.Payload, error) {
 		return nil, errNotAuthentic
 	}
 	s.heardAt = now
+	s.follow(now, m.path)
 	defer clear(plain)
 	if m.Exchange == wire.IKEIntermediate {
 		if env, err := wire.FindEnvelope(m.raw, m.Header); err == nil { // a message in fragments stands by its first one now
@@ -244,7 +247,7 @@ func (s *SA) handleAnswer(now time.Time, m *message, bad error) {
 		s.open = nil
 	}
 	if err := rule.do(s, now, m); err != nil {
-		reason, hint := reasonOf(err, rule.answers)
+		reason, hint := s.reasonOf(err, rule.answers)
 		s.offers = s.explain(err, rule.answers)
 		s.closeFor(now, reason, hint)
 	}
@@ -309,7 +312,9 @@ func (s *SA) start(now time.Time, t task) {
 	case opDeleteIKE:
 		s.askDeleteIKE(now)
 	case opLiveness:
-		s.ask(now, wire.Informational, nil, "ask whether the peer is alive", &request{op: opLiveness, backoff: s.p.livenessBackoff()})
+		s.askLiveness(now)
+	case opUpdate:
+		s.askUpdate(now)
 	}
 }
 
@@ -324,7 +329,7 @@ func (s *SA) unanswered(now time.Time) {
 	case r.ike != nil && r.ike.rival.stands(): // the peer has replaced it meanwhile, and answers no more here
 		s.inherit(now, r.ike.rival.sa)
 	case s.state == initSent && s.handshake.refusal != nil:
-		reason, hint := reasonOf(s.handshake.refusal, opInit)
+		reason, hint := s.reasonOf(s.handshake.refusal, opInit)
 		s.offers = s.explain(s.handshake.refusal, opInit)
 		s.end(now, reason, hint)
 	case s.state == initSent, s.state == intermediateSent, s.state == authSent:

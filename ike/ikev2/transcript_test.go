@@ -3,6 +3,7 @@ package ikev2
 import (
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -93,6 +94,10 @@ func (l *lab) command(f []string) error {
 		l.log.Reset()
 		l.paired()
 	case "initiate":
+		if len(f) == 4 { // initiate a 10.0.1.7/32 10.0.2.9/32: for a packet between these
+			l.initiateFor(side(1), prefixes(f[2]), prefixes(f[3]))
+			return nil
+		}
 		l.initiate(side(1))
 	case "rekey-child":
 		l.do(side(1), session.Rekey{})
@@ -128,6 +133,23 @@ func (l *lab) command(f []string) error {
 			return nil
 		}
 		l.deliver(side(1))
+	case "nat": // nat a 203.0.113.9:1024: a seems to be there from now on
+		at, err := netip.ParseAddrPort(f[2])
+		side(1).seenAs = at
+		return err
+	case "address": // address a 192.0.2.77: a has another address, and knows it
+		at, err := netip.ParseAddr(f[2])
+		if err != nil {
+			return err
+		}
+		side(1).addr = at
+		l.do(side(1), session.PathChanged{Local: at})
+	case "packet": // packet a: b's data path has the newest packet of all of a's, from where a seems to be
+		g, far := side(1), l.other(side(1))
+		path := g.sa().path
+		for _, c := range far.sa().children {
+			l.do(far, session.PathSeen{Child: c.id, Path: far.behind(g.seenFrom(path))})
+		}
 	case "drop":
 		d := l.take(side(1))
 		l.logf("lost: %d octets from %s", len(d.Bytes), side(1).name)
@@ -217,6 +239,12 @@ func (l *lab) set(g *gateway, setting string) error {
 		d, err := time.ParseDuration(value)
 		g.cfg.DPD.Interval = d
 		return err
+	case "mobike":
+		g.cfg.MOBIKE = value == "yes"
+	case "per-pair":
+		g.cfg.PerPair = value == "yes"
+	case "verify-pfs":
+		g.cfg.VerifyPFS = value == "yes"
 	case "initial-contact":
 		g.cfg.InitialContact = value == "yes"
 	case "child-life", "ike-life":

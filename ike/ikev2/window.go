@@ -25,6 +25,7 @@ const (
 	opDeleteChild
 	opDeleteIKE
 	opLiveness
+	opUpdate
 )
 
 // A window is the Message ID bookkeeping of one IKE SA, window size 1 (RFC 7296 §2.1 to §2.3).
@@ -52,6 +53,7 @@ type request struct {
 	child    *childExchange
 	ike      *rekeyExchange
 	deleting esp.ChildID
+	cookie2  []byte // the answer must bring it back
 }
 
 // send puts the request on the wire once more.

@@ -59,8 +59,12 @@ type ChildOp struct {
 type Command interface{ command() }
 
 type (
-	// Initiate begins an IKE SA and its Child SAs to the peer on Path (ports as for the first message).
-	Initiate struct{ Path esp.Path }
+	// Initiate begins an IKE SA and its Child SAs to the peer on Path (ports as for the first message). Local and Remote, of
+	// one selector each or none, are the packet's that waits: it is asked for first (RFC 7296 §2.9).
+	Initiate struct {
+		Path          esp.Path
+		Local, Remote []esp.Selector
+	}
 	// Close deletes everything at the peer and ends. With Quiet nothing is sent: the peer is gone or has said so.
 	Close struct {
 		Quiet  bool
@@ -72,6 +76,13 @@ type (
 	Probe struct{}
 	// Spent says that a Child SA has come near its limit of packets or bytes.
 	Spent struct{ Child esp.ChildID }
+	// PathSeen says that the newest of all authentic packets of a Child SA came on another path.
+	PathSeen struct {
+		Child esp.ChildID
+		Path  esp.Path
+	}
+	// PathChanged says that packets to the peer now leave with another of our addresses.
+	PathChanged struct{ Local netip.Addr }
 )
 
 func (Initiate) command() {}
@@ -79,6 +90,9 @@ func (Close) command()    {}
 func (Rekey) command()    {}
 func (Probe) command()    {}
 func (Spent) command()    {}
+
+func (PathSeen) command()    {}
+func (PathChanged) command() {}
 
 // A Reason is one of the stable codes of the product: what took something down or kept it from coming up.
 type Reason string

@@ -50,6 +50,7 @@ type child struct {
 	lane          atomic.Pointer[lane]
 	lastIn        atomic.Int64 // of the last authentic packet, unix nanoseconds; 0: none yet
 	lastOut       atomic.Int64 // of the last packet or keepalive
+	nextSeen      atomic.Int64 // not before this time is another path told, unix nanoseconds
 }
 
 // A lane is the outer way of a child, replaced as a whole when the path moves.
@@ -171,7 +172,7 @@ func (g *Gateway) Remove(id esp.ChildID) {
 }
 
 // Move changes the outer path of a Child SA: IKE has verified that the peer is there now. Packets on the old path are
-// still taken, for the path of an inbound packet is not looked at. The data path itself never moves a child. An unknown id
+// still taken, whatever path they come by. The data path itself never moves a child. An unknown id
 // changes nothing, nor does a path that no socket can send on.
 func (g *Gateway) Move(id esp.ChildID, path esp.Path) {
 	way, err := g.laneFor(path)

@@ -15,9 +15,10 @@ type chores struct {
 	wake chan struct{} // holds one
 
 	mu      sync.Mutex // guards the lists
-	asking  []*conn    // have no Child SA to send with
+	asking  []asking   // have no Child SA to send with
 	ready   []*conn    // may have one now
 	spent   []*child   // near their limit of use
+	seen    []sighting // packets from elsewhere
 	flushed map[*conn]bool
 }
 
@@ -27,13 +28,14 @@ func (l *chores) init() {
 }
 
 // acquire asks for a tunnel of c, unless that was just done.
-func (l *chores) acquire(c *conn, now int64) {
+func (l *chores) acquire(c *conn, pkt []byte, now int64) {
 	due := c.nextAcquire.Load()
 	if now < due || !c.nextAcquire.CompareAndSwap(due, now+acquireEvery) {
 		return
 	}
+	a := newAsking(c, pkt)
 	l.mu.Lock()
-	l.asking = append(l.asking, c)
+	l.asking = append(l.asking, a)
 	l.mu.Unlock()
 	l.poke()
 }
@@ -64,13 +66,13 @@ func (l *chores) poke() {
 	}
 }
 
-func (l *chores) take() (asking, ready []*conn, spent []*child) {
+func (l *chores) take() (asks []asking, ready []*conn, spent []*child) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	asking, ready, spent = l.asking, l.ready, l.spent
+	asks, ready, spent = l.asking, l.ready, l.spent
 	l.asking, l.ready, l.spent = nil, nil, nil
 	clear(l.flushed)
-	return asking, ready, spent
+	return asks, ready, spent
 }
 
 // control does the chores and sends NAT keepalives until ctx is done.
@@ -88,9 +90,12 @@ func (g *Gateway) control(ctx context.Context) {
 			continue
 		case <-g.chores.wake:
 		}
-		asking, ready, spent := g.chores.take()
-		for _, c := range asking {
-			g.cfg.Acquire(c.name)
+		asks, ready, spent := g.chores.take()
+		for _, a := range asks {
+			g.cfg.Acquire(a.conn.name, a.local, a.remote)
+		}
+		for _, s := range g.chores.takeSeen() {
+			g.cfg.Seen(s.child.tunnel.peer, s.child.id, s.path)
 		}
 		for _, c := range spent {
 			g.cfg.Spent(c.tunnel.peer, c.id)

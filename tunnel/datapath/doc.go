@@ -12,7 +12,7 @@
 //
 // One goroutine reads the device and one each socket, and each carries its batch to the end: no channel, no lock, no
 // allocation, no reading of the clock for a packet. A fourth kind, control, does what a packet must not wait for: it calls
-// Acquire and Spent, sends what waited for a Child SA, and NAT keepalives.
+// Acquire, Spent and Seen, sends what waited for a Child SA, and NAT keepalives.
 //
 // Who owns what. The slots belong to the goroutine that reads into them; packets are sealed and opened there, in place,
 // and what is kept longer is copied. The SA table, the policy, the rules of a connection, a tunnel's list of
@@ -30,14 +30,15 @@
 //   - No child: up to four packets wait, for ten seconds; more are dropped. Nothing is ever sent in clear (TS-06).
 //   - A packet to this host itself: not to the IKE ports nor to a port in Config.Guarded; the rest is the host's firewall's to
 //     decide. differs: ESP-08 wants all but BGP and ICMP closed, which would cut off every host that is its own gateway.
-//   - The source address of an outer packet decides nothing and changes nothing (RPL-09).
+//   - The source address of an outer packet decides nothing. IKE is told when the newest packet of a Child SA comes from
+//     elsewhere, and decides whether the path moves (RPL-09, elsewhere.go).
 //
 // Every dropped packet is counted once, with its reason (drop.go). A packet that waits is not yet dropped.
 //
 // Addresses are never translated (R46). The inner TTL is not touched: the kernel has counted the hop.
 //
 // Not done here: bare ESP; the outer TOS is 0, so neither DSCP nor ECN go from the inner to the outer header or back
-// (RFC 6040); superpackets and GSO; several queues; following a NAT rebinding by authentic packets; learning the path
+// (RFC 6040); superpackets and GSO; several queues; learning the path
 // MTU from ICMP; forwarding between two peers (hub); filters.
 //
 // Start reading at gateway.go, then sender.go and receiver.go.

@@ -30,13 +30,17 @@ type Config struct {
 	// Guarded are ports of this host, TCP and UDP, that no packet from a tunnel may reach: the control API, the
 	// status page. The sockets' own ports always are. Own addresses are told by SetOwn.
 	Guarded []uint16
-	// Acquire is told that packets wait for a tunnel of a connection; at most once a second for each. Spent is told
+	// Acquire is told that packets wait for a tunnel of a connection, and the selectors of one of them; at most once a
+	// second for each. Spent is told
 	// once that a Child SA has come near its limit of use. Both are called from one goroutine of Run, never from
 	// the packet path, and must return.
-	Acquire func(conn string)
+	Acquire func(conn string, local, remote esp.Selector)
 	Spent   func(peer string, id esp.ChildID)
-	Rand    io.Reader    // for SPIs; nil means crypto/rand
-	Log     *slog.Logger // nil means none
+	// Seen is told, from the same goroutine, that the newest of all authentic packets of a Child SA came from another
+	// address than its path's; at most ten times a second for each. The data path follows nobody by itself.
+	Seen func(peer string, id esp.ChildID, path esp.Path)
+	Rand io.Reader    // for SPIs; nil means crypto/rand
+	Log  *slog.Logger // nil means none
 }
 
 // A Socket is one socket of the Gateway and the addresses that it sends from.
@@ -90,10 +94,13 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Acquire == nil {
-		cfg.Acquire = func(string) {}
+		cfg.Acquire = func(string, esp.Selector, esp.Selector) {}
 	}
 	if cfg.Spent == nil {
 		cfg.Spent = func(string, esp.ChildID) {}
+	}
+	if cfg.Seen == nil {
+		cfg.Seen = func(string, esp.ChildID, esp.Path) {}
 	}
 	g := &Gateway{cfg: cfg, conns: map[string]*conn{}, peers: map[string]*tunnel{}}
 	g.dev.Device = cfg.Device

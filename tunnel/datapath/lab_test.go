@@ -48,13 +48,14 @@ func (l *lab) settle() {
 // A site is a gateway and the host on its inside.
 type site struct {
 	*Gateway
-	l       *lab
-	fake    *tuntest.Fake
-	outer   netip.Addr
-	asked   []string      // by Acquire
-	spent   []esp.ChildID // by Spent
-	before  map[string]uint64
-	stopped chan error
+	l        *lab
+	fake     *tuntest.Fake
+	outer    netip.Addr
+	asked    []string        // by Acquire
+	askedFor [2]esp.Selector // by the last
+	spent    []esp.ChildID   // by Spent
+	before   map[string]uint64
+	stopped  chan error
 }
 
 // gateway starts one at an outer address; change may be nil.
@@ -63,8 +64,11 @@ func (l *lab) gateway(outer string, change func(*Config)) *site {
 	s := &site{l: l, fake: tuntest.New(1500), outer: addr(outer), stopped: make(chan error, 1), before: map[string]uint64{}}
 	cfg := Config{
 		Device: s.fake.Device(), NATTPort: 4500,
-		Acquire: func(conn string) { s.asked = append(s.asked, conn) },
-		Spent:   func(_ string, id esp.ChildID) { s.spent = append(s.spent, id) },
+		Acquire: func(conn string, local, remote esp.Selector) {
+			s.asked = append(s.asked, conn)
+			s.askedFor = [2]esp.Selector{local, remote}
+		},
+		Spent: func(_ string, id esp.ChildID) { s.spent = append(s.spent, id) },
 	}
 	for _, p := range []uint16{500, 4500} {
 		cfg.Sockets = append(cfg.Sockets, Socket{Socket: l.net.Listen(netip.AddrPortFrom(s.outer, p)), Addr: s.outer})

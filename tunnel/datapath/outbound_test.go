@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -248,6 +249,9 @@ func TestAcquireIsAskedOnceASecond(t *testing.T) { // R23, DOS-16
 		if len(s.asked) != 5 || s.asked[4] != "other" {
 			t.Errorf("asked for %v", s.asked)
 		}
+		if got, want := fmt.Sprint(s.askedFor), "[10.1.0.1/32[17/1] 10.3.0.1/32[17/2]]"; got != want {
+			t.Errorf("asked for %s, want %s", got, want) // RFC 7296 §2.9
+		}
 		s.dropped(map[string]uint64{"no_sa": 3496})
 	})
 }
@@ -255,7 +259,7 @@ func TestAcquireIsAskedOnceASecond(t *testing.T) { // R23, DOS-16
 func TestASlowAcquireStopsNoPacket(t *testing.T) {
 	inLab(t, func(l *lab) {
 		release := make(chan struct{})
-		s := l.paris(func(c *Config) { c.Acquire = func(string) { <-release } })
+		s := l.paris(func(c *Config) { c.Acquire = func(string, esp.Selector, esp.Selector) { <-release } })
 		p := s.up()
 		s.host(udp(paris, elsewhere, 1, 2, 8)) // nobody answers this one
 		b := udp(paris, hq, 1, 2, 8)

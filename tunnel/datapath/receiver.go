@@ -36,7 +36,7 @@ func (w *receiver) end() {
 func (w *receiver) datagram(m *transport.Message) {
 	switch kind, payload := transport.Classify(w.sock.natt, m.Buf[:m.N]); kind {
 	case transport.ESP:
-		w.open(m.Buf[:m.N])
+		w.open(m.Buf[:m.N], m.Path)
 	case transport.IKE:
 		if !w.g.inbox.put(payload, m.Path) {
 			w.g.drops.add(inboxFull)
@@ -48,9 +48,9 @@ func (w *receiver) datagram(m *transport.Message) {
 	}
 }
 
-// open takes one ESP packet. Where it came from is not looked at: the SPI and the integrity check say whose it is, and
-// nothing is learned from its source (RPL-09, ESP-04).
-func (w *receiver) open(b []byte) {
+// open takes one ESP packet. The SPI and the integrity check say whose it is (ESP-04); where it came from is told to
+// IKE once it is authentic and the newest (RPL-09).
+func (w *receiver) open(b []byte, on esp.Path) {
 	c := w.g.sad.lookup(binary.BigEndian.Uint32(b))
 	if c == nil {
 		w.g.drops.add(unknownSPI)
@@ -63,6 +63,9 @@ func (w *receiver) open(b []byte) {
 	}
 	if (err == nil || err == esp.ErrDummy) && c.lastIn.Load() != w.now {
 		c.lastIn.Store(w.now)
+	}
+	if (err == nil || err == esp.ErrDummy) && on.Remote != c.lane.Load().path.Remote {
+		w.elsewhere(c, b, on)
 	}
 	if err != nil {
 		t.drops.add(reasonOf(err))

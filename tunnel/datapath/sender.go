@@ -102,7 +102,7 @@ func (s *sender) packet(slot []byte, n int) {
 // hold keeps a packet until there is a Child SA, and asks for one (R23). Nothing of it leaves in clear (TS-06).
 func (s *sender) hold(c *conn, b []byte) {
 	c.waiting.keep(b, s.now, &s.g.drops)
-	s.g.chores.acquire(c, s.now)
+	s.g.chores.acquire(c, b, s.now)
 	if c.canSend() { // since just now
 		s.g.chores.flush(c)
 	}

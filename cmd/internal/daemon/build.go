@@ -56,8 +56,9 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		NATTPort: cfg.Gateway.Outside.NATTPort,
 		Rand:     opts.Rand,
 		Log:      d.log,
-		Acquire:  func(conn string) { d.mail.post(acquire{conn}) },
+		Acquire:  func(conn string, local, remote esp.Selector) { d.mail.post(acquire{conn, local, remote}) },
 		Spent:    d.spent,
+		Seen:     d.seen,
 	})
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	d.routes = newRoutes(d.log, in.host, d.gateway)
 	d.loop = &loop{
 		log: d.log, mail: d.mail, recorder: d.recorder, engine: d.engine, gateway: d.gateway, routes: d.routes,
-		finder:  finder{lookup: systemLookup, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
+		finder:  finder{lookup: systemLookup, route: routeTo, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
 		head:    showGateway(cfg.Gateway, in.mode, opts.Version),
 		started: time.Now(), ends: map[string]*end{}, deleted: make(chan struct{}),
 	}
@@ -104,6 +105,11 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 
 // spent is the data path's: a Child SA has come near its limit of use.
 func (d *Daemon) spent(peer string, id esp.ChildID) { d.engine.Do(peer, session.Spent{Child: id}) }
+
+// seen is the data path's: a peer's packets come from another address.
+func (d *Daemon) seen(peer string, id esp.ChildID, path esp.Path) {
+	d.engine.Do(peer, session.PathSeen{Child: id, Path: path})
+}
 
 // openAPI makes the control socket. A group that does not exist is no reason not to start: root alone may talk then.
 func (d *Daemon) openAPI(cfg config.API, own string) error {
@@ -142,7 +148,7 @@ func (l *loop) add(c config.Connection, opts Options) error {
 	}
 	logic.Seed = binary.BigEndian.Uint64(seed[:])
 
-	conn := &connection{networks: c.RemoteNetworks, shown: api.Connection{Name: c.Name, ID: api.Ptr(c.ID), Role: string(c.Role),
+	conn := &connection{networks: c.RemoteNetworks, onTraffic: c.Start == config.StartOnTraffic, shown: api.Connection{Name: c.Name, ID: api.Ptr(c.ID), Role: string(c.Role),
 		Routing: string(c.Routing), Domain: c.Domain}}
 	for i, t := range c.Tunnels {
 		logic.Tunnels = append(logic.Tunnels, tunnel.TunnelConfig{Name: t.Name})

@@ -21,7 +21,8 @@ const lookupTime = 10 * time.Second
 // is asked for anew at each attempt, and never for a tunnel that lives (hardening R15).
 type finder struct {
 	lookup    func(ctx context.Context, host string) ([]netip.Addr, error)
-	localPort uint16 // IKE's
+	route     func(remote netip.Addr) (netip.Addr, error) // our address for packets to remote
+	localPort uint16                                      // IKE's
 	peerPort  uint16
 	running   *sync.WaitGroup // the daemon's
 }
@@ -66,7 +67,7 @@ func (f *finder) complete(e *end, number int, remote netip.Addr) found {
 	local := e.local
 	if !local.IsValid() {
 		var err error
-		if local, err = routeTo(remote); err != nil {
+		if local, err = f.route(remote); err != nil {
 			out.reason, out.hint = tunnel.NoResponse, fmt.Sprintf("this host cannot reach %v: %v", remote, plain(err))
 			return out
 		}

@@ -18,8 +18,11 @@ import (
 // What comes into the loop by mail, besides session.Event.
 type (
 	begin   struct{}
-	acquire struct{ conn string }
-	found   struct { // the outer addresses of a tunnel's next attempt
+	acquire struct {
+		conn          string
+		local, remote esp.Selector // of a packet that waits
+	}
+	found struct { // the outer addresses of a tunnel's next attempt
 		end    *end
 		number int // of the search
 		path   esp.Path
@@ -56,12 +59,15 @@ type loop struct {
 
 // A connection is one VPN connection: what decides for it, and what the status shows besides.
 type connection struct {
-	shown    api.Connection // name, id, role, routing and domain are set
-	networks []netip.Prefix // behind the peer
-	logic    *tunnel.Connection
-	ends     []*end
-	up       bool // its routes are
-	wake     time.Time
+	shown     api.Connection // name, id, role, routing and domain are set
+	networks  []netip.Prefix // behind the peer
+	logic     *tunnel.Connection
+	ends      []*end
+	up        bool    // its routes are
+	onTraffic bool    // a packet makes it begin
+	waiting   acquire // the last of these packets
+	waitingAt time.Time
+	wake      time.Time
 }
 
 // An end is one tunnel of a connection.
@@ -76,8 +82,9 @@ type end struct {
 
 	ikes     []session.IKEInfo // newest last
 	children []session.ChildInfo
-	path     esp.Path // outer addresses last used
-	search   int      // number of the search for addresses that counts
+	path     esp.Path   // outer addresses last used
+	leaves   netip.Addr // our address by the route to the peer, as last looked at
+	search   int        // number of the search for addresses that counts
 	failure  *api.Failure
 	lost     string // why the last search found none
 }
@@ -86,6 +93,12 @@ type end struct {
 func (l *loop) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	var looking <-chan time.Time
+	if l.roams() {
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		looking = tick.C
+	}
 	for {
 		if at := l.nextWake(); !at.IsZero() {
 			timer.Reset(time.Until(at))
@@ -95,6 +108,8 @@ func (l *loop) run(ctx context.Context) {
 			return
 		case <-l.mail.ready:
 		case <-timer.C:
+		case <-looking:
+			l.look()
 		}
 		for _, mail := range l.mail.take() {
 			l.handle(ctx, time.Now(), mail)
@@ -134,6 +149,7 @@ func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
 	case acquire:
 		for _, c := range l.conns {
 			if c.shown.Name == m.conn {
+				c.waiting, c.waitingAt = m, now
 				l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Traffic})
 			}
 		}
@@ -213,8 +229,15 @@ func (l *loop) start(ctx context.Context, now time.Time, f found) {
 		f.end.path = f.path
 	}
 	l.routes.pin(f.end.peer, f.path.Remote.Addr())
-	l.engine.Do(f.end.peer, session.Initiate{Path: f.path})
+	cmd := session.Initiate{Path: f.path}
+	if c := f.end.conn; c.onTraffic && now.Sub(c.waitingAt) < packetWaits { // it is asked for first (RFC 7296 §2.9)
+		cmd.Local, cmd.Remote = []esp.Selector{c.waiting.local}, []esp.Selector{c.waiting.remote}
+	}
+	l.engine.Do(f.end.peer, cmd)
 }
+
+// packetWaits is how long a packet that waits says what to ask for; it is not kept longer either.
+const packetWaits = 10 * time.Second
 
 // checkDeleted says when nothing is left.
 func (l *loop) checkDeleted(now time.Time) {

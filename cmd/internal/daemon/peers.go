@@ -131,6 +131,9 @@ func peerOf(g config.Gateway, c config.Connection, t config.Tunnel, opts Options
 			NATTPort:       g.Outside.NATTPort,
 			PeerNATTPort:   opts.PeerNATTPort,
 			Retransmit:     opts.Retransmit,
+			MOBIKE:         true,
+			VerifyPFS:      c.VerifyPFS,
+			PerPair:        c.Child == config.ChildPerPair,
 		},
 	}
 	if c.DPD.Action != config.DPDNone {
@@ -159,8 +162,8 @@ func peerOf(g config.Gateway, c config.Connection, t config.Tunnel, opts Options
 	return p, nil
 }
 
-// localID is who we say that we are: what the configuration says, or else our outside address, for which the
-// route to the peer is asked when nothing names it.
+// localID is who we say that we are: what the configuration says, or else our outside address. Where nothing names that
+// it stays zero: it is the one that the path of each IKE SA begins at, and a gateway starts before it has a route.
 func localID(t config.Tunnel) (auth.ID, error) {
 	if t.LocalID != "" {
 		id, err := auth.ParseID(t.LocalID)
@@ -172,16 +175,7 @@ func localID(t config.Tunnel) (auth.ID, error) {
 	if t.Local.IsValid() {
 		return auth.IDFromAddr(t.Local), nil
 	}
-	towards := t.Remote.Addr
-	if !towards.IsValid() {
-		towards = netip.AddrFrom4([4]byte{192, 0, 2, 1}) // any address far away (RFC 5737): the default route's is ours
-	}
-	addr, err := routeTo(towards)
-	if err != nil {
-		return auth.ID{}, fmt.Errorf("our outside address is our IKE identity, and there is no route to %v that tells it: %w "+
-			"(hint: set gateway.outside.address or gateway.outside.identity)", towards, plain(err))
-	}
-	return auth.IDFromAddr(addr), nil
+	return auth.ID{}, nil
 }
 
 func selectorsFor(networks []netip.Prefix) []esp.Selector {
