@@ -30,7 +30,7 @@ func TestPacketsCostNoAllocation(t *testing.T) { // DOS-10
 			"out, no route":    func() { b.out(slots, foreign) },
 			"out, no child":    func() { b.out(slots, waits) },
 			"in":               func() { b.in(messages, back) },
-			"in, unknown SPI":  func() { b.recv.begin(1); b.recv.datagram(&garbage[0]); b.recv.end() },
+			"in, unknown SPI":  func() { b.recv.begin(1); b.recv.message(&garbage[0]); b.recv.end() },
 			"in, out of bound": func() { b.in(messages, foreign) },
 		} {
 			f() // the first packets that wait make their buffers

@@ -34,7 +34,7 @@ func (s sinkSocket) Write(ms []transport.Message) (int, error) {
 	if s.next != nil {
 		s.next.begin(time.Now().UnixNano())
 		for i := range ms {
-			s.next.datagram(&ms[i])
+			s.next.message(&ms[i])
 		}
 		s.next.end()
 	}
@@ -42,6 +42,8 @@ func (s sinkSocket) Write(ms []transport.Message) (int, error) {
 }
 func (sinkSocket) Port() uint16           { return 4500 }
 func (sinkSocket) Drops() transport.Drops { return transport.Drops{} }
+
+func (sinkSocket) Offloads() transport.Offloads { return transport.Offloads{} }
 
 // A bench is one gateway without goroutines: a test pushes batches through it.
 type bench struct {
@@ -107,7 +109,7 @@ func (b *bench) in(messages []transport.Message, pkt []byte) error {
 	}
 	b.recv.begin(time.Now().UnixNano())
 	for i := range messages {
-		b.recv.datagram(&messages[i])
+		b.recv.message(&messages[i])
 	}
 	b.recv.end()
 	return nil
@@ -153,7 +155,7 @@ func BenchmarkInbound1400(b *testing.B) {
 				b.StartTimer()
 				x.recv.begin(int64(i + 1))
 				for k := range messages {
-					x.recv.datagram(&messages[k])
+					x.recv.message(&messages[k])
 				}
 				x.recv.end()
 			}

@@ -32,13 +32,23 @@ func (w *receiver) end() {
 	w.opened = w.opened[:0]
 }
 
-// datagram takes one message. IKE is put aside at once, so that it never waits behind ESP (DOS-15).
-func (w *receiver) datagram(m *transport.Message) {
-	switch kind, payload := transport.Classify(w.sock.natt, m.Buf[:m.N]); kind {
+// message takes a datagram, or each datagram of a run: what the kernel put together may be of different kinds.
+func (w *receiver) message(m *transport.Message) {
+	for i := range m.Datagrams() {
+		if len(w.opened) == cap(w.opened) {
+			w.end()
+		}
+		w.datagram(m.Datagram(i), m.Path)
+	}
+}
+
+// datagram takes one datagram. IKE is put aside at once, so that it never waits behind ESP (DOS-15).
+func (w *receiver) datagram(b []byte, on esp.Path) {
+	switch kind, payload := transport.Classify(w.sock.natt, b); kind {
 	case transport.ESP:
-		w.open(m.Buf[:m.N])
+		w.open(b)
 	case transport.IKE:
-		if !w.g.inbox.put(payload, m.Path) {
+		if !w.g.inbox.put(payload, on) {
 			w.g.drops.add(inboxFull)
 		}
 	case transport.Keepalive: // no sign of life, and nothing to answer: RFC 3948 §4

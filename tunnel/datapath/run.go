@@ -64,7 +64,7 @@ func (g *Gateway) inbound(s *socket) error {
 		if n > 0 {
 			in.begin(time.Now().UnixNano())
 			for i := range n {
-				in.datagram(&messages[i])
+				in.message(&messages[i])
 			}
 			in.end()
 		}
