@@ -230,3 +230,35 @@ func turned(conns []Connection) []Connection {
 	conns[0].Networks, conns[0].Local = conns[0].Local, conns[0].Networks
 	return conns[:1]
 }
+
+// Memory to memory as BenchmarkLoop1400, with superpackets of 44 segments: what a batch costs beside the system calls.
+func BenchmarkLoopSuper(b *testing.B) {
+	for _, load := range []struct {
+		name string
+		f    *tun.Frame
+		each int // frames in a batch
+	}{
+		{"TCP", inSuper(44*1386, 1386, tcpACK, timestamps...), batchSupers},
+		{"UDP200", whole(segments(b, superpacket(hq, paris, protoUDP, 172, 172, 0))[0]), batchFrames},
+	} {
+		b.Run(load.name, func(b *testing.B) {
+			alg := protect.AES128GCM16
+			near, far := newBench(b, alg), newBench(b, alg)
+			child := near.g.sad.lookup(uint32(near.id))
+			child.out = far.far
+			child.local, child.remote = child.remote, child.local
+			near.next = far.recv
+			if err := near.g.SetConnections(turned(parisConnections())); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				near.out(load.each, load.f)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(far.packets), "ns/packet")
+			if len(far.g.Drops()) != 0 {
+				b.Fatal(far.g.Drops())
+			}
+		})
+	}
+}
