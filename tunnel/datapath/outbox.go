@@ -28,8 +28,8 @@ type tally struct {
 	at      int64 // unix nanoseconds
 }
 
-func newOutbox(g *Gateway) outbox {
-	return outbox{g: g, slab: newRegion(slabSize)[:0], messages: make([]transport.Message, 0, batchSize)}
+func newOutbox(g *Gateway, a *arena) outbox {
+	return outbox{g: g, slab: a.take(slabSize)[:0], messages: make([]transport.Message, 0, batchSize)}
 }
 
 // flush sends the messages and empties the slab.

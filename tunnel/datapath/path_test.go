@@ -112,7 +112,7 @@ func newBench(t testing.TB, alg *protect.Algorithm) *bench {
 	if b.far, err = esp.NewOutbound(in, esp.Limits{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	b.g, b.id, b.send, b.recv, b.slot = g, ch.ID, newSender(g), newReceiver(g, g.sockets[0]), newFrame()
+	b.g, b.id, b.send, b.recv, b.slot = g, ch.ID, newSender(g), newReceiver(g, g.sockets[0]), newArena(slotStride).frame()
 	return b
 }
 
@@ -152,7 +152,7 @@ func (b *bench) in(messages []transport.Message, pkt []byte) error {
 
 func messageSlots(n int) []transport.Message {
 	messages := make([]transport.Message, n)
-	for i, slot := range newSlots(n) {
+	for i, slot := range newArena(n * slotStride).slots(n) {
 		messages[i].Buf = slot
 	}
 	return messages

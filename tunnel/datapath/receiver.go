@@ -22,6 +22,7 @@ type receiver struct {
 	policy *policy
 	now    int64 // unix nanoseconds
 
+	messages []transport.Message   // for who reads the socket
 	tcp, udp bool                  // whether packets may be joined
 	joining  [joinedAtOnce]*joined // those whose count is not 0 have their place among frames
 	last     *joined               // grew last; nil: none
@@ -38,10 +39,13 @@ type receiver struct {
 }
 
 func newReceiver(g *Gateway, sock *socket) *receiver {
-	w := &receiver{g: g, sock: sock, frames: make([]tun.Frame, 0, 4*batchSize), order: make([]int, 0, 2*batchSize)}
-	region := newRegion(joinedAtOnce * joinBuffer)
+	a := newArena(joinedAtOnce*joinBuffer + batchSize*slotStride)
+	w := &receiver{g: g, sock: sock, messages: make([]transport.Message, batchSize), frames: make([]tun.Frame, 0, 4*batchSize), order: make([]int, 0, 2*batchSize)}
 	for i := range w.joining {
-		w.joining[i] = &joined{buf: region[i*joinBuffer : (i+1)*joinBuffer : (i+1)*joinBuffer]}
+		w.joining[i] = &joined{buf: a.take(joinBuffer)}
+	}
+	for i, slot := range a.slots(batchSize) {
+		w.messages[i].Buf = slot
 	}
 	return w
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"twinbore/tunnel/transport"
 )
 
 // Run moves packets until ctx is done or the device or a socket fails, closes them, and returns when no goroutine is
@@ -38,17 +36,18 @@ func (g *Gateway) Run(ctx context.Context) error {
 // outbound reads the device and sends what it gives, until the device fails or is closed. Each frame is sealed into the
 // slab before the next is read into the same place, which so stays in the cache.
 func (g *Gateway) outbound() error {
-	f, out := newFrame(), newSender(g)
+	out := newSender(g)
+	f := &out.in
 	for {
-		err := g.dev.Read(&f)
+		err := g.dev.Read(f)
 		if err == nil {
 			out.begin(time.Now().UnixNano())
 			for more := true; more && err == nil; {
-				out.frame(&f)
+				out.frame(f)
 				if out.full() {
 					break
 				}
-				more, err = g.dev.Poll(&f)
+				more, err = g.dev.Poll(f)
 			}
 			out.end()
 		}
@@ -60,10 +59,8 @@ func (g *Gateway) outbound() error {
 
 // inbound reads a socket and takes what it gives, until the socket fails or is closed.
 func (g *Gateway) inbound(s *socket) error {
-	messages, in := make([]transport.Message, batchSize), newReceiver(g, s)
-	for i, slot := range newSlots(batchSize) {
-		messages[i].Buf = slot
-	}
+	in := newReceiver(g, s)
+	messages := in.messages
 	batch := batchSize
 	for {
 		n, err := s.Read(messages[:batch])

@@ -13,6 +13,7 @@ type sender struct {
 	policy *policy
 	now    int64 // unix nanoseconds
 	outbox
+	in     tun.Frame // for who reads the device
 	cut    cutter
 	spare  []byte // for a fragment
 	flow   flowOut
@@ -38,8 +39,9 @@ type flowOut struct {
 }
 
 func newSender(g *Gateway) *sender {
+	a := newArena(slabSize + 2*slotStride)
 	s := &sender{
-		g: g, outbox: newOutbox(g), spare: newSlot(),
+		g: g, outbox: newOutbox(g, a), in: a.frame(), spare: a.slots(1)[0],
 		icmp: bucket{perSecond: 1000, burst: 50},
 	}
 	for range answerBatch {

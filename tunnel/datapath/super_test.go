@@ -77,7 +77,7 @@ type frameName tun.Frame
 
 // inSlot copies a frame to where the device would have put it, with other octets around.
 func inSlot(f *tun.Frame) *tun.Frame {
-	g := newFrame()
+	g := newArena(slotStride).frame()
 	for i := range headroom {
 		g.Buf[i] = 0xaa
 	}

@@ -174,13 +174,16 @@ func (v *vector) controlOf(i int) []byte {
 	return all[:min(uint64(v.msgs[i].hdr.Controllen), controlLen)]
 }
 
+// The calls below never wait and are done in some 100 µs at most. So they go to the kernel past Go's scheduler
+// (RawSyscall6): telling it of each costs a tenth of all CPU time at full speed.
+
 func (v *vector) recvmmsg(fd uintptr, want int) (int, syscall.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&v.msgs)), uintptr(want), unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&v.msgs)), uintptr(want), unix.MSG_DONTWAIT, 0, 0)
 	return int(n), errno
 }
 
 func (v *vector) sendmmsg(fd uintptr, from, to int) (int, syscall.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&v.msgs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&v.msgs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
 	return int(n), errno
 }
 
