@@ -63,6 +63,17 @@ type Offloads struct {
 	TUNTSO, TUNUSO, UDPGSO, UDPGRO, AESKernel Switch // with OffloadsChosen
 }
 
+// Allowed reports whether an offload may be used, where it is there; s is its Switch in o.
+func (o Offloads) Allowed(s Switch) bool {
+	switch o.Mode {
+	case OffloadsNone:
+		return false
+	case OffloadsChosen:
+		return s == On
+	}
+	return true
+}
+
 // An OffloadMode is auto, none or a choice of single offloads.
 type OffloadMode string
 

@@ -28,7 +28,6 @@ var gatewayNotYet = []unbuilt[Gateway]{
 	{"datapath.tun.mss_clamp", "leaving TCP's segment size alone (mss_clamp: off)", func(g *Gateway) bool { return g.Datapath.TUN.MSSClamp == MSSOff }},
 	{"datapath.tun.queues", "several queues", func(g *Gateway) bool { return g.Datapath.TUN.Queues > 1 }},
 	{"datapath.workers", "several workers", func(g *Gateway) bool { return g.Datapath.Workers > 1 }},
-	{"datapath.offloads", "choosing single offloads", func(g *Gateway) bool { return g.Datapath.Offloads.Mode == OffloadsChosen }},
 	{"api.listen", "the control interface over TCP", func(g *Gateway) bool { return g.API.Listen != "" }},
 	{"api.tls", "the control interface over TCP", func(g *Gateway) bool { return g.API.TLS != TLS{} }},
 	{"api.token_file", "the control interface over TCP", func(g *Gateway) bool { return g.API.TokenFile != "" }},

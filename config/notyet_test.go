@@ -21,7 +21,6 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		"leaving TCP's segment size alone (mss_clamp: off)": {gate(tunDevice + "mss_clamp: off}}")},
 		"several queues":                                     {gate(tunDevice + "queues: 2}}")},
 		"several workers":                                    {gate("datapath: {workers: 2}")},
-		"choosing single offloads":                           {gate("datapath: {offloads: {tun_tso: off}}")},
 		"the control interface over TCP":                     {gate(`api: {listen: "127.0.0.1:9", token_file: /a}`), gate("api: {tls: {cert: /a}}"), gate("api: {token_file: /a}")},
 		"the HTTP listener":                                  {gate("http: {listen: 127.0.0.1:9480}"), gate("http: {metrics: true}"), gate("http: {pprof: true}")},
 		"logging to journald (format: journald)":             {gate("log: {format: journald}")},

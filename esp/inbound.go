@@ -24,7 +24,7 @@ type Inbound struct {
 	esn       bool
 	check     bool // for replays
 
-	mu     sync.Mutex // guards window and the counts of usage
+	mu     sync.Mutex // held for a run; guards window and the counts of usage
 	window window
 }
 
@@ -53,6 +53,29 @@ func NewInbound(p Params, limits Limits) (*Inbound, error) {
 // err is one of ErrMalformed, ErrUnknownSPI, ErrReplay, ErrAuth, ErrDummy and ErrExpired; pkt is then of no more use. A
 // packet that fails before or at its integrity check changes nothing in the SA (E-02, E-03).
 func (in *Inbound) Open(pkt []byte) (inner []byte, next uint8, err error) {
+	if len(pkt) < Headroom(in.alg) {
+		return nil, 0, ErrMalformed
+	}
+	in.Begin()
+	defer in.End()
+	body := Headroom(in.alg)
+	return in.OpenNext(pkt[body:body], pkt)
+}
+
+// Begin starts a run of packets, which OpenNext opens one by one and End ends. In between this SA belongs to the
+// caller: the replay window and the counts are locked once for all. Nothing but opening should be done meanwhile.
+func (in *Inbound) Begin() { in.mu.Lock() }
+
+// End ends a run.
+func (in *Inbound) End() {
+	in.publish()
+	in.mu.Unlock()
+}
+
+// OpenNext is Open between Begin and End, to another place: it appends the plaintext to dst and returns what of that was
+// sealed. dst has room for len(pkt) octets that pkt has no part of, or is pkt itself up to its first octet of
+// ciphertext, which opens in place. The room is overwritten even when there is an error.
+func (in *Inbound) OpenNext(dst, pkt []byte) (inner []byte, next uint8, err error) {
 	body := Headroom(in.alg)
 	sealed := len(pkt) - body - in.alg.TagLen // octets of ciphertext
 	if sealed < trailerLen || sealed%align(in.alg) != 0 {
@@ -67,13 +90,13 @@ func (in *Inbound) Open(pkt []byte) (inner []byte, next uint8, err error) {
 	}
 
 	aad, tail, kept := in.covering.of(pkt, seq)
-	plaintext, err := in.protector.Open(pkt[body:body], pkt[headerLen:body], pkt[body:], aad, tail)
+	plaintext, err := in.protector.Open(dst, pkt[headerLen:body], pkt[body:], aad, tail)
 	in.covering.done(kept)
 	if err != nil {
 		return nil, 0, ErrAuth
 	}
 
-	inner, next, good := unpad(plaintext)
+	inner, next, good := unpad(plaintext[len(dst):])
 	if err := in.take(seq, len(inner)); err != nil {
 		return nil, 0, err
 	}
@@ -89,9 +112,7 @@ func (in *Inbound) Open(pkt []byte) (inner []byte, next uint8, err error) {
 // admit returns the whole number of a packet whose low half is low, unless it is a replay. It spares the integrity
 // check, which is the dear part, and decides nothing else.
 func (in *Inbound) admit(low uint32) (uint64, error) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if !in.fits(0) {
+	if !in.fits(1, 0) {
 		return 0, ErrExpired
 	}
 	seq, real := uint64(low), true
@@ -106,15 +127,13 @@ func (in *Inbound) admit(low uint32) (uint64, error) {
 
 // take enters an authentic packet: its number into the window, its n octets into the counts.
 func (in *Inbound) take(seq uint64, n int) error {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if !in.fits(n) {
+	if !in.fits(1, n) {
 		return ErrExpired
 	}
 	if in.check && !in.window.see(seq) {
 		return ErrReplay
 	}
-	in.add(n)
+	in.add(1, n)
 	return nil
 }
 

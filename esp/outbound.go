@@ -73,52 +73,102 @@ func (p Params) protector() (protect.Protector, error) {
 // It returns ErrSeqExhausted or ErrExpired when the SA may carry no more, or an error of the random source if it has
 // any. It then returns dst as it was; the octets after it are undefined.
 func (o *Outbound) Seal(dst, inner []byte, next uint8) ([]byte, error) {
-	seq, err := o.number(len(inner))
+	seq, _, err := o.Reserve(1, 0, len(inner))
 	if err != nil {
 		return dst, err
 	}
-	start, body := len(dst), len(dst)+Headroom(o.alg)
-	pad := padLen(o.alg, len(inner))
-	end := body + len(inner) + pad + trailerLen
-	dst = slices.Grow(dst, end+o.alg.TagLen-start)[:end]
-
-	copy(dst[body:], inner) // first, for inner may lie where the header will be
-	for i := range pad {
-		dst[body+len(inner)+i] = byte(i + 1)
-	}
-	dst[end-2], dst[end-1] = byte(pad), next
-	binary.BigEndian.PutUint32(dst[start:], uint32(o.spi))
-	binary.BigEndian.PutUint32(dst[start+4:], uint32(seq))
-	iv := dst[start+headerLen : body]
-	if o.alg.AEAD {
-		binary.BigEndian.PutUint64(iv, seq) // never twice under one key, RFC 4106 §3.1
-	} else if _, err := io.ReadFull(o.rand, iv); err != nil { // unpredictable, RFC 3602 §3
-		return dst[:start], fmt.Errorf("IV: %w", err)
-	}
-
-	aad, tail, kept := o.covering.of(dst[start:body], seq)
-	dst = o.protector.Seal(dst[:body], iv, dst[body:end], aad, tail)
-	o.covering.done(kept)
-	return dst, nil
+	body, end := len(dst)+Headroom(o.alg), len(dst)+SealedLen(o.alg, len(inner))-o.alg.TagLen
+	room := slices.Grow(dst, end+o.alg.TagLen-len(dst))[:end]
+	copy(room[body:], inner) // first, for inner may lie where the header will be
+	writeTrailer(room[body+len(inner):end], next)
+	return o.seal(room[:len(dst)], room[body:end], seq)
 }
 
-// number takes the next sequence number for a packet of n octets.
-func (o *Outbound) number(n int) (uint64, error) {
+// Reserve takes sequence numbers for a run of n packets, n at least 1: the last carries last octets and each of the
+// others size. The first number is returned, the others follow it. granted is less than n when the SA has reached its
+// end, and err says why: ErrSeqExhausted or ErrExpired. Numbers that are then not used are a gap, as a loss makes one.
+func (o *Outbound) Reserve(n, size, last int) (first uint64, granted int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.seq == o.last { // RFC 4303 §3.3.3: the number must not cycle
-		o.raise()
-		return 0, ErrSeqExhausted
+	first = o.seq + 1
+	if octets := (n-1)*size + last; uint64(n) <= o.last-o.seq && o.fits(n, octets) {
+		o.seq += uint64(n)
+		o.add(n, octets)
+		granted = n
 	}
-	if !o.fits(n) {
-		return 0, ErrExpired
+	for granted < n { // near the end of the SA: as many as there are
+		octets := size
+		if granted == n-1 {
+			octets = last
+		}
+		if o.seq == o.last { // RFC 4303 §3.3.3: the number must not cycle
+			o.raise()
+			err = ErrSeqExhausted
+			break
+		}
+		if !o.fits(1, octets) {
+			err = ErrExpired
+			break
+		}
+		o.seq++
+		o.add(1, octets)
+		granted++
 	}
-	o.seq++
-	o.add(n)
 	if o.seq >= o.warn {
 		o.raise()
 	}
-	return o.seq, nil
+	o.publish()
+	return first, granted, err
+}
+
+// SealAs is Seal for a packet whose number Reserve gave; each number is for one packet. inner lies elsewhere than
+// dst and its room. The octets behind inner, as far as padding and trailer reach, are written and put back if inner's
+// capacity has them; they spare the copy of inner. It returns an error of the random source if it has any.
+func (o *Outbound) SealAs(dst, inner []byte, next uint8, seq uint64) ([]byte, error) {
+	n, whole := len(inner), len(inner)+padLen(o.alg, len(inner))+trailerLen
+	if cap(inner) < whole {
+		body := len(dst) + Headroom(o.alg)
+		dst = slices.Grow(dst, SealedLen(o.alg, n))
+		room := dst[body : body+whole]
+		copy(room, inner)
+		writeTrailer(room[n:], next)
+		return o.seal(dst, room, seq)
+	}
+	inner = inner[:whole]
+	var kept [maxTrailer]byte
+	copy(kept[:], inner[n:])
+	writeTrailer(inner[n:], next)
+	sealed, err := o.seal(slices.Grow(dst, SealedLen(o.alg, n)), inner, seq)
+	copy(inner[n:], kept[:])
+	return sealed, err
+}
+
+// writeTrailer fills b with padding, its length and the next header (RFC 4303 §2.4).
+func writeTrailer(b []byte, next uint8) {
+	pad := len(b) - trailerLen
+	for i := range pad {
+		b[i] = byte(i + 1)
+	}
+	b[pad], b[pad+1] = byte(pad), next
+}
+
+// seal appends to dst, which has the room, the ESP packet of plaintext under the number seq. plaintext lies outside of
+// that room, or exactly where its ciphertext goes.
+func (o *Outbound) seal(dst, plaintext []byte, seq uint64) ([]byte, error) {
+	start, body := len(dst), len(dst)+Headroom(o.alg)
+	head := dst[start:body]
+	binary.BigEndian.PutUint32(head, uint32(o.spi))
+	binary.BigEndian.PutUint32(head[4:], uint32(seq))
+	iv := head[headerLen:]
+	if o.alg.AEAD {
+		binary.BigEndian.PutUint64(iv, seq) // never twice under one key, RFC 4106 §3.1
+	} else if _, err := io.ReadFull(o.rand, iv); err != nil { // unpredictable, RFC 3602 §3
+		return dst, fmt.Errorf("IV: %w", err)
+	}
+	aad, tail, kept := o.covering.of(head, seq)
+	sealed := o.protector.Seal(dst[:body], iv, plaintext, aad, tail)
+	o.covering.done(kept)
+	return sealed, nil
 }
 
 // Sequence returns the number of the last packet sealed, 0 before the first.

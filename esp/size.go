@@ -5,6 +5,8 @@ import "twinbore/esp/protect"
 const (
 	headerLen  = 8 // SPI and sequence number
 	trailerLen = 2 // pad length and next header
+
+	maxTrailer = 15 + trailerLen // with the padding that blocks of 16 octets need
 )
 
 // Headroom returns the octets that Seal puts before the inner packet: SPI, sequence number and IV.

@@ -3,11 +3,12 @@ package esp
 import "sync/atomic"
 
 // A usage counts what one direction has carried and says when its limits are reached. The mutex of the SA that it is
-// part of guards changes of packets and bytes; everyone may read them.
+// part of guards used and usedBytes, and changes of packets and bytes, which everyone may read: they follow once a run.
 type usage struct {
-	limits         Limits
-	packets, bytes atomic.Uint64
-	notice         atomic.Uint32
+	limits          Limits
+	used, usedBytes uint64
+	packets, bytes  atomic.Uint64
+	notice          atomic.Uint32
 }
 
 // The notice of the soft limit goes from none to due to given, once.
@@ -30,22 +31,29 @@ func (u *usage) Spent() bool {
 	return u.notice.Load() == noticeDue && u.notice.CompareAndSwap(noticeDue, noticeGiven)
 }
 
-// fits reports whether the hard limits allow one more packet of n octets, and raises the notice when they do not.
-func (u *usage) fits(n int) bool {
+// fits reports whether the hard limits allow n more packets of octets in all, and raises the notice when they do not.
+func (u *usage) fits(n, octets int) bool {
 	l := &u.limits
-	if l.HardPackets != 0 && u.packets.Load() >= l.HardPackets || l.HardBytes != 0 && u.bytes.Load()+uint64(n) > l.HardBytes {
+	if l.HardPackets != 0 && u.used+uint64(n) > l.HardPackets || l.HardBytes != 0 && u.usedBytes+uint64(octets) > l.HardBytes {
 		u.raise()
 		return false
 	}
 	return true
 }
 
-// add counts one packet of n octets, and raises the notice at a soft limit.
-func (u *usage) add(n int) {
-	packets, bytes := u.packets.Add(1), u.bytes.Add(uint64(n))
-	if l := &u.limits; l.SoftPackets != 0 && packets >= l.SoftPackets || l.SoftBytes != 0 && bytes >= l.SoftBytes {
+// add counts n packets of octets in all, and raises the notice at a soft limit.
+func (u *usage) add(n, octets int) {
+	u.used += uint64(n)
+	u.usedBytes += uint64(octets)
+	if l := &u.limits; l.SoftPackets != 0 && u.used >= l.SoftPackets || l.SoftBytes != 0 && u.usedBytes >= l.SoftBytes {
 		u.raise()
 	}
+}
+
+// publish shows the counts to everyone.
+func (u *usage) publish() {
+	u.packets.Store(u.used)
+	u.bytes.Store(u.usedBytes)
 }
 
 func (u *usage) raise() { u.notice.CompareAndSwap(noticeNone, noticeDue) }

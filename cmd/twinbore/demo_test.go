@@ -10,6 +10,7 @@ import (
 
 	"twinbore/esp"
 	"twinbore/tunnel/transport"
+	"twinbore/tunnel/tun"
 	"twinbore/tunnel/tun/tuntest"
 )
 
@@ -23,13 +24,13 @@ func TestTrafficCountsWhatIsLost(t *testing.T) {
 		go func() { defer close(ended); tr.run(ctx) }()
 		var lossy atomic.Bool
 		carry := func(from, to *tuntest.Fake) {
-			bufs, sizes := [][]byte{make([]byte, 100)}, []int{0}
+			f := tun.Frame{Buf: make([]byte, 100)}
 			for {
-				if _, err := from.Device().Read(bufs, sizes, 0); err != nil {
+				if err := from.Device().Read(&f); err != nil {
 					return
 				}
 				if !lossy.Load() {
-					to.Device().Write([][]byte{bufs[0][:sizes[0]]}, 0)
+					to.Device().Write([]tun.Frame{f})
 				}
 			}
 		}

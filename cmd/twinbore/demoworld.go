@@ -205,11 +205,14 @@ func (e *cableEnd) Write(ms []transport.Message) (int, error) {
 		return e.Socket.Write(ms)
 	}
 	var rest []transport.Message
+	lost := 0
 	for _, m := range ms {
 		if m.Path.Local.Addr() != demoCloud[0] && m.Path.Remote.Addr() != demoCloud[0] {
 			rest = append(rest, m)
+			continue
 		}
+		lost += m.Datagrams()
 	}
 	n, err := e.Socket.Write(rest)
-	return n + len(ms) - len(rest), err // the network lost the others, not the socket
+	return n + lost, err // the network lost the others, not the socket
 }

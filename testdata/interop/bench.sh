@@ -9,4 +9,4 @@ fi
 if [ ! -x build/bin/wireguard ]; then
   CGO_ENABLED=0 GOBIN="$PWD/build/bin" "${GO:-go}" install golang.zx2c4.com/wireguard@v0.0.0-20260522210424-ecfc5a8d5446
 fi
-exec "${GO:-go}" test -count=1 -timeout 15m -tags interop -run '^$' -bench '^BenchmarkGateways$' -benchtime 1x ./cmd/internal/interop
+exec "${GO:-go}" test -count=1 -timeout 40m -tags interop -run '^$' -bench '^Benchmark(Gateways|Offloads)$' -benchtime 1x ./cmd/internal/interop

@@ -6,37 +6,59 @@ import (
 	"bytes"
 	"testing"
 
+	"twinbore/esp"
 	"twinbore/esp/protect"
+	"twinbore/tunnel/transport"
 )
 
 // Not with the race detector, which makes sync.Pool forget at random.
 func TestPacketsCostNoAllocation(t *testing.T) { // DOS-10
 	for _, alg := range []*protect.Algorithm{protect.AES256GCM16, protect.CBC(256, protect.HMACSHA256)} {
 		b := newBench(t, alg)
-		slots, messages := newSlots(16), messageSlots(16)
+		messages := messageSlots(16)
 		small, syn := udp(paris, hq, 1, 2, 1372), tcp(paris, hq, 1, 2, tcpSYN, 2, 4, 0x05, 0xb4)
 		large, large6 := udp(paris, hq, 1, 2, 3000), udp(paris6, hq6, 1, 2, 3000)
 		back, foreign := udp(hq, paris, 2, 1, 1372), udp(paris, internet, 1, 2, 8)
 		waits := udp(paris, elsewhere, 1, 2, 8)
+		super, user := superpacket(paris, hq, protoTCP, 60000, 1386, tcpACK, timestamps...), superpacket(paris, hq, protoUDP, 12600, 200, 0)
+		tooLarge := superpacket(paris, hq, protoTCP, 60000, 1460, tcpACK)
+		var one transport.Message
+		packets := segments(t, superpacket(hq, paris, protoTCP, 40000, 1386, tcpACK, timestamps...))
 		garbage := messageSlots(16)
 		for i := range garbage {
 			garbage[i].N = copy(garbage[i].Buf, bytes.Repeat([]byte{0xee}, 100))
 		}
 		for name, f := range map[string]func(){
-			"out":              func() { b.out(slots, small) },
-			"out, SYN":         func() { b.out(slots, syn) },
-			"out, cut":         func() { b.out(slots, large) },
-			"out, answered":    func() { b.out(slots, large6) },
-			"out, no route":    func() { b.out(slots, foreign) },
-			"out, no child":    func() { b.out(slots, waits) },
+			"out":                         func() { b.out(16, whole(small)) },
+			"out, SYN":                    func() { b.out(16, whole(syn)) },
+			"out, cut":                    func() { b.out(16, whole(large)) },
+			"out, answered":               func() { b.out(16, whole(large6)) },
+			"out, superpackets of TCP":    func() { b.out(4, super) },
+			"out, superpackets of UDP":    func() { b.out(4, user) },
+			"out, superpackets, answered": func() { b.out(4, tooLarge) },
+			"in, joined": func() {
+				one.Buf, one.N, one.Stride = one.Buf[:0], 0, esp.SealedLen(alg, len(packets[0]))
+				for _, pkt := range packets {
+					one.Buf, _ = b.far.Seal(one.Buf, pkt, esp.NextIPv4)
+				}
+				one.N = len(one.Buf)
+				b.recv.begin(1)
+				b.recv.message(&one)
+				b.recv.end()
+			},
+			"out, no route":    func() { b.out(16, whole(foreign)) },
+			"out, no child":    func() { b.out(16, whole(waits)) },
 			"in":               func() { b.in(messages, back) },
-			"in, unknown SPI":  func() { b.recv.begin(1); b.recv.datagram(&garbage[0]); b.recv.end() },
+			"in, unknown SPI":  func() { b.recv.begin(1); b.recv.message(&garbage[0]); b.recv.end() },
 			"in, out of bound": func() { b.in(messages, foreign) },
 		} {
 			f() // the first packets that wait make their buffers
 			if n := testing.AllocsPerRun(20, f); n != 0 {
 				t.Errorf("%s, %s: %v allocations for 16 packets", alg.Name, name, n)
 			}
+		}
+		if b.g.Stats().Joined == 0 {
+			t.Error("nothing was joined")
 		}
 		if b.packets == 0 || b.datagrams == 0 {
 			t.Errorf("%d packets to the device, %d to the socket: the test shows nothing", b.packets, b.datagrams)

@@ -31,9 +31,9 @@ type flow struct {
 	_              [40]byte
 }
 
-func (f *flow) add(n int, now int64) {
-	f.packets.Add(1)
-	f.bytes.Add(uint64(n))
+func (f *flow) add(packets, octets int, now int64) {
+	f.packets.Add(uint64(packets))
+	f.bytes.Add(uint64(octets))
 	if f.last.Load() != now {
 		f.last.Store(now)
 	}

@@ -80,7 +80,6 @@ func (g *Gateway) control(ctx context.Context) {
 	tick := time.NewTicker(max(g.cfg.Keepalive/4, time.Millisecond))
 	defer tick.Stop()
 	out := newSender(g)
-	slot := newSlots(1)[0]
 	for {
 		select {
 		case <-ctx.Done():
@@ -106,9 +105,8 @@ func (g *Gateway) control(ctx context.Context) {
 			}
 			now := time.Now().UnixNano()
 			out.begin(now)
-			for _, pkt := range c.waiting.take(now, &g.drops) {
-				out.packet(slot, copy(slot[headroom:], pkt))
-				out.flush() // before the slot is used again
+			for _, f := range c.waiting.take(now, &g.drops) {
+				out.frame(&f)
 			}
 			out.end()
 		}

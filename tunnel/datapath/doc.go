@@ -2,20 +2,28 @@
 //
 //	           ┌──────────────────────────── sender ────────────────────────────────┐
 //	device ──► │ parse ─ loop? ─ fib: connection ─ chosen tunnel ─ child by selectors │
-//	           │ ─ size (ICMP answer, or cut) ─ MSS ─ Outbound.Seal                    │ ──► socket
+//	           │ ─ size (ICMP answer, or cut) ─ MSS ─ cutter ─ Outbound ─ outbox       │ ──► socket
 //	           └───────────────────────────────────────────────────────────────────┘
 //	           ┌──────────────────────────── receiver ──────────────────────────────┐
-//	device ◄── │ MSS ─ destination ours? ─ source the peer's? ─ selectors              │
-//	           │      ─ inner packet ─ Inbound.Open ─ SA by SPI ─ IKE, ESP, keepalive?  │ ◄── socket
+//	device ◄── │ joined ─ MSS ─ destination ours? ─ source the peer's? ─ selectors     │
+//	           │      ─ inner packet ─ Inbound ─ SA by SPI ─ IKE, ESP, keepalive?      │ ◄── socket
 //	           └──────────────────────────────────────────┬────────────────────────┘
 //	                                       inbox ◄── IKE ─┘        ReadIKE, WriteIKE ◄──► engine
 //
-// One goroutine reads the device and one each socket, and each carries its batch to the end: no channel, no lock, no
+// One goroutine reads the device and one each socket, and each carries its batch to the end: no channel, no
 // allocation, no reading of the clock for a packet. A fourth kind, control, does what a packet must not wait for: it calls
 // Acquire, Spent and Seen, sends what waited for a Child SA, and NAT keepalives.
 //
-// Who owns what. The slots belong to the goroutine that reads into them; packets are sealed and opened there, in place,
-// and what is kept longer is copied. The SA table, the policy, the rules of a connection, a tunnel's list of
+// Superpackets make the speed. The kernel hands over up to 64 KB of one flow as one packet; it meets the policy once, and
+// becomes packets only where they are sealed: the cutter writes each packet's headers in front of its payload, and
+// Outbound seals it from there into a slab, one behind the other, which the socket sends as one message. The other way a run of
+// datagrams comes in one piece; each is opened so that its payload comes to lie behind the payload before it, and the device
+// gets one superpacket again (joined). Nothing is copied beside what sealing and opening write. Packets are joined only if
+// cutting would give them back as they were, and after their checksums were found right: the kernel
+// takes those for granted. Each step works packet by packet where a kernel, a peer or the configuration has it so.
+//
+// Who owns what. Slots, slabs and superpackets that grow belong to the goroutine that reads the device or the socket;
+// what is kept longer is copied. A sender holds one lock for a batch, so that the packets of an SA leave in order. The SA table, the policy, the rules of a connection, a tunnel's list of
 // children and a child's lane are snapshots behind atomic pointers: the packet path loads them, and the methods of Gateway replace
 // them under one mutex. Sequence numbers and replay windows belong to package esp.
 //
@@ -35,11 +43,11 @@
 //
 // Every dropped packet is counted once, with its reason (drop.go). A packet that waits is not yet dropped.
 //
-// Addresses are never translated (R46). The inner TTL is not touched: the kernel has counted the hop.
+// Addresses are never translated (R46). The inner TTL is not touched: the kernel has counted the hop. DSCP and ECN go to the
+// outer header; of the outer header ECN alone comes back (ecn.go).
 //
-// Not done here: bare ESP; the outer TOS is 0, so neither DSCP nor ECN go from the inner to the outer header or back
-// (RFC 6040); superpackets and GSO; several queues; learning the path
+// Not done here: bare ESP; several queues; learning the path
 // MTU from ICMP; forwarding between two peers (hub); filters.
 //
-// Start reading at gateway.go, then sender.go and receiver.go.
+// Start reading at gateway.go, then sender.go and outbox.go, receiver.go and join.go.
 package datapath

@@ -29,19 +29,22 @@ const (
 	internal                   // no random octets for an IV
 	sendError                  // the socket refused it
 	deviceError                // the device refused it
+	congested                  // met congestion on the outer way, and its sender does not know ECN (RFC 6040 §4.2)
 	inboxFull                  // an IKE message that found the engine's inbox full
 	reasons
 )
 
 func (r reason) String() string {
 	return [reasons]string{"malformed", "inner", "unknown_spi", "auth", "replay", "dummy", "ts", "spoofed", "no_route", "policy",
-		"no_sa", "mtu", "loop", "seq_exhausted", "expired", "internal", "send_error", "tun_error", "inbox_full"}[r]
+		"no_sa", "mtu", "loop", "seq_exhausted", "expired", "internal", "send_error", "tun_error", "ecn", "inbox_full"}[r]
 }
 
 // drops counts by reason. It is safe for concurrent use.
 type drops [reasons]atomic.Uint64
 
 func (d *drops) add(r reason) { d[r].Add(1) }
+
+func (d *drops) addN(r reason, n int) { d[r].Add(uint64(n)) }
 
 // addTo adds the counts that are not zero to total, by name.
 func (d *drops) addTo(total map[string]uint64) {

@@ -1,7 +1,6 @@
 package datapath
 
 import (
-	"encoding/binary"
 	"time"
 
 	"twinbore/esp"
@@ -16,11 +15,11 @@ type sighting struct {
 	path  esp.Path
 }
 
-// elsewhere reports the path of an authentic packet b, which was opened, when its number is the highest of all: an older
+// elsewhere reports the path of an authentic packet with this number when that is the highest of all: an older
 // one was delayed on the way or kept by somebody, and says nothing of where the peer is (RFC 7296 §2.23, RPL-09).
-func (w *receiver) elsewhere(c *child, b []byte, on esp.Path) {
+func (w *receiver) elsewhere(c *child, number uint32, on esp.Path) {
 	due := c.nextSeen.Load()
-	if w.now < due || !c.in.Newest(binary.BigEndian.Uint32(b[4:])) || !c.nextSeen.CompareAndSwap(due, w.now+seenEvery) {
+	if w.now < due || !c.in.Newest(number) || !c.nextSeen.CompareAndSwap(due, w.now+seenEvery) {
 		return
 	}
 	l := &w.g.chores

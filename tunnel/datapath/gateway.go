@@ -66,6 +66,8 @@ type Gateway struct {
 	policy  atomic.Pointer[policy]
 	looped  atomic.Bool // that packets loop was logged
 
+	sending sync.Mutex // held by a sender for a batch
+
 	mu     sync.Mutex // guards the names, and all changes of policy, own, outer and the tunnels' lists of children
 	conns  map[string]*conn
 	peers  map[string]*tunnel // by "connection/tunnel"
@@ -103,7 +105,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.Seen = func(string, esp.ChildID, esp.Path) {}
 	}
 	g := &Gateway{cfg: cfg, conns: map[string]*conn{}, peers: map[string]*tunnel{}}
-	g.dev.Device = cfg.Device
+	g.dev.init(cfg.Device, &g.stats)
 	g.inbox.init()
 	g.chores.init()
 	if err := g.sad.init(cfg.Rand); err != nil {
@@ -159,10 +161,4 @@ func (g *Gateway) isOuterPort(source, destination uint16) bool {
 // isGuarded reports whether a packet to this host is for a port that is closed to tunnels.
 func (g *Gateway) isGuarded(p *packet) bool {
 	return !p.hidden && (p.proto == protoTCP || p.proto == protoUDP) && slices.Contains(g.guarded, p.dport)
-}
-
-// A device is the Gateway's device, for several writers.
-type device struct {
-	tun.Device
-	mu sync.Mutex // one writer at a time
 }

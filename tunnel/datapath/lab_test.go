@@ -14,6 +14,7 @@ import (
 	"twinbore/esp/protect"
 	"twinbore/tunnel/simnet"
 	"twinbore/tunnel/transport"
+	"twinbore/tunnel/tun"
 	"twinbore/tunnel/tun/tuntest"
 )
 
@@ -25,18 +26,22 @@ import (
 //	                                                     ══ other/1  ══ 203.0.113.1  ── 10.3.0.0/16
 
 type lab struct {
-	t    *testing.T
-	net  *simnet.Net
-	keys byte // how many were made
+	t        *testing.T
+	net      *simnet.Net
+	keys     byte // how many were made
+	offloads tun.Offloads
 }
 
+// inLab tells the story twice: to devices that know packets only, and to such as know superpackets.
 func inLab(t *testing.T, story func(l *lab)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		l := &lab{t: t, net: simnet.New(1)}
-		defer l.net.Close()
-		story(l)
-	})
+	for _, o := range []tun.Offloads{{}, {TSO: true, USO: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &lab{t: t, net: simnet.New(1), offloads: o}
+			defer l.net.Close()
+			story(l)
+		})
+	}
 }
 
 // settle lets everything under way arrive.
@@ -62,6 +67,7 @@ type site struct {
 func (l *lab) gateway(outer string, change func(*Config)) *site {
 	l.t.Helper()
 	s := &site{l: l, fake: tuntest.New(1500), outer: addr(outer), stopped: make(chan error, 1), before: map[string]uint64{}}
+	s.fake.Offload(l.offloads)
 	cfg := Config{
 		Device: s.fake.Device(), NATTPort: 4500,
 		Acquire: func(conn string, local, remote esp.Selector) {

@@ -51,33 +51,7 @@ func TestPacketsCrossUnchanged(t *testing.T) { // R46
 func TestTwoGatewaysCarryEachOther(t *testing.T) {
 	inLab(t, func(l *lab) {
 		a, b := l.gateway(parisOuter, nil), l.gateway(firstPeerOuter, nil)
-		for _, c := range []struct {
-			s     *site
-			there netip.Prefix
-		}{{a, prefix("10.2.0.0/16")}, {b, prefix("10.1.0.0/16")}} {
-			if err := c.s.SetConnections([]Connection{{Name: "c", Networks: []netip.Prefix{c.there}, Tunnels: []Tunnel{{Name: "1"}}}}); err != nil {
-				t.Fatal(err)
-			}
-			c.s.choose("c", "1")
-		}
-		spiA, spiB := a.AllocSPI(), b.AllocSPI()
-		toA := esp.Params{SPI: spiA, Algorithm: protect.AES256GCM16, Key: key(protect.AES256GCM16, 1), Window: 64}
-		toB := esp.Params{SPI: spiB, Algorithm: protect.AES256GCM16, Key: key(protect.AES256GCM16, 2), Window: 64}
-		path := esp.Path{Local: netip.AddrPortFrom(a.outer, 4500), Remote: netip.AddrPortFrom(b.outer, 4500)}
-		for _, c := range []struct {
-			s  *site
-			ch esp.Child
-		}{
-			{a, esp.Child{ID: esp.ChildID(spiA), Peer: "c/1", In: toA, Out: toB, Local: anySelectors, Remote: anySelectors, Path: path, Encap: true}},
-			{b, esp.Child{ID: esp.ChildID(spiB), Peer: "c/1", In: toB, Out: toA, Local: anySelectors, Remote: anySelectors, Path: path.Reverse(), Encap: true}},
-		} {
-			if err := c.s.Install(c.ch); err != nil {
-				t.Fatal(err)
-			}
-			if err := c.s.Activate(c.ch.ID); err != nil {
-				t.Fatal(err)
-			}
-		}
+		connect(t, a, b)
 		ping, pong := echo(paris, hq, 56), echo(hq, paris, 56)
 		a.host(ping)
 		b.want(ping)

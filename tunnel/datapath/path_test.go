@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"bytes"
 	"net/netip"
 	"os"
 	"testing"
@@ -9,39 +10,67 @@ import (
 	"twinbore/esp"
 	"twinbore/esp/protect"
 	"twinbore/tunnel/transport"
+	"twinbore/tunnel/tun"
 )
 
 // A sink is a device and a socket that swallow what they are given, or hand datagrams on to a receiver.
 type sink struct {
-	packets, datagrams int
+	packets, datagrams int // of frames and messages all that they hold
 	next               *receiver
+	offloads           tun.Offloads
+	record             bool
+	got                []tun.Frame         // what the device was given, if record
+	sent               []transport.Message // and the socket
 }
 
-func (*sink) Read([][]byte, []int, int) (int, error) { return 0, os.ErrClosed }
-func (s *sink) Write(bufs [][]byte, _ int) (int, error) {
-	s.packets += len(bufs)
-	return len(bufs), nil
+func (*sink) Read(*tun.Frame) error         { return os.ErrClosed }
+func (*sink) Poll(*tun.Frame) (bool, error) { return false, os.ErrClosed }
+func (s *sink) Write(fs []tun.Frame) (int, error) {
+	for i := range fs {
+		if s.record {
+			f := fs[i]
+			f.Buf, f.At = bytes.Clone(f.Packet()), 0
+			s.got = append(s.got, f)
+		}
+		s.packets++
+		if f := &fs[i]; f.Kind != tun.Single {
+			s.packets += (f.N-f.Head+f.Size-1)/f.Size - 1
+		}
+	}
+	return len(fs), nil
 }
-func (*sink) MTU() int     { return 1500 }
-func (*sink) Name() string { return "sink" }
-func (*sink) Close() error { return nil }
+func (s *sink) Offloads() tun.Offloads { return s.offloads }
+func (*sink) MTU() int                 { return 1500 }
+func (*sink) Name() string             { return "sink" }
+func (*sink) Close() error             { return nil }
 
 type sinkSocket struct{ *sink }
 
 func (sinkSocket) Read([]transport.Message) (int, error) { return 0, os.ErrClosed }
 func (s sinkSocket) Write(ms []transport.Message) (int, error) {
-	s.datagrams += len(ms)
+	n := 0
+	for i := range ms {
+		n += ms[i].Datagrams()
+		if s.record {
+			m := ms[i]
+			m.Buf = bytes.Clone(m.Buf[:m.N])
+			s.sent = append(s.sent, m)
+		}
+	}
+	s.datagrams += n
 	if s.next != nil {
 		s.next.begin(time.Now().UnixNano())
 		for i := range ms {
-			s.next.datagram(&ms[i])
+			s.next.message(&ms[i])
 		}
 		s.next.end()
 	}
-	return len(ms), nil
+	return n, nil
 }
 func (sinkSocket) Port() uint16           { return 4500 }
 func (sinkSocket) Drops() transport.Drops { return transport.Drops{} }
+
+func (sinkSocket) Offloads() transport.Offloads { return transport.Offloads{} }
 
 // A bench is one gateway without goroutines: a test pushes batches through it.
 type bench struct {
@@ -50,12 +79,13 @@ type bench struct {
 	id   esp.ChildID
 	send *sender
 	recv *receiver
+	slot tun.Frame
 	far  *esp.Outbound // seals what g opens
 }
 
 func newBench(t testing.TB, alg *protect.Algorithm) *bench {
 	t.Helper()
-	b := &bench{sink: new(sink)}
+	b := &bench{sink: &sink{offloads: tun.Offloads{TSO: true, USO: true}}}
 	sock := Socket{Socket: sinkSocket{b.sink}, Addr: netip.IPv4Unspecified()}
 	g, err := New(Config{Device: b.sink, Sockets: []Socket{sock}, NATTPort: 4500})
 	if err != nil {
@@ -82,18 +112,25 @@ func newBench(t testing.TB, alg *protect.Algorithm) *bench {
 	if b.far, err = esp.NewOutbound(in, esp.Limits{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	b.g, b.id, b.send, b.recv = g, ch.ID, newSender(g), newReceiver(g, g.sockets[0])
+	b.g, b.id, b.send, b.recv, b.slot = g, ch.ID, newSender(g), newReceiver(g, g.sockets[0]), newArena(slotStride).frame()
 	return b
 }
 
-// out takes one batch of copies of pkt from the device to the socket.
-func (b *bench) out(slots [][]byte, pkt []byte) {
+// out takes one batch of n copies of a frame from the device to the socket.
+func (b *bench) out(n int, f *tun.Frame) {
 	b.send.begin(time.Now().UnixNano())
-	for _, slot := range slots {
-		b.send.packet(slot, copy(slot[headroom:], pkt))
+	for range n {
+		buf, at := b.slot.Buf, b.slot.At
+		copy(buf[at:], f.Packet())
+		b.slot = *f
+		b.slot.Buf, b.slot.At = buf, at
+		b.send.frame(&b.slot)
 	}
 	b.send.end()
 }
+
+// whole is a frame of one packet.
+func whole(pkt []byte) *tun.Frame { return &tun.Frame{Buf: pkt, N: len(pkt)} }
 
 // in seals one batch of copies of pkt as the far end and takes it from the socket to the device.
 func (b *bench) in(messages []transport.Message, pkt []byte) error {
@@ -107,7 +144,7 @@ func (b *bench) in(messages []transport.Message, pkt []byte) error {
 	}
 	b.recv.begin(time.Now().UnixNano())
 	for i := range messages {
-		b.recv.datagram(&messages[i])
+		b.recv.message(&messages[i])
 	}
 	b.recv.end()
 	return nil
@@ -115,7 +152,7 @@ func (b *bench) in(messages []transport.Message, pkt []byte) error {
 
 func messageSlots(n int) []transport.Message {
 	messages := make([]transport.Message, n)
-	for i, slot := range newSlots(n) {
+	for i, slot := range newArena(n * slotStride).slots(n) {
 		messages[i].Buf = slot
 	}
 	return messages
@@ -124,11 +161,11 @@ func messageSlots(n int) []transport.Message {
 func BenchmarkOutbound1400(b *testing.B) {
 	for _, alg := range []*protect.Algorithm{protect.AES128GCM16, protect.AES256GCM16, protect.ChaCha20Poly1305, protect.CBC(256, protect.HMACSHA256)} {
 		b.Run(alg.Name, func(b *testing.B) {
-			x, slots, pkt := newBench(b, alg), newSlots(batchSize), udp(paris, hq, 1, 2, 1372)
+			x, pkt := newBench(b, alg), udp(paris, hq, 1, 2, 1372)
 			b.SetBytes(int64(len(pkt)))
 			b.ReportAllocs()
-			for i := 0; i < b.N; i += len(slots) {
-				x.out(slots, pkt)
+			for i := 0; i < b.N; i += batchFrames {
+				x.out(batchFrames, whole(pkt))
 			}
 		})
 	}
@@ -153,7 +190,7 @@ func BenchmarkInbound1400(b *testing.B) {
 				b.StartTimer()
 				x.recv.begin(int64(i + 1))
 				for k := range messages {
-					x.recv.datagram(&messages[k])
+					x.recv.message(&messages[k])
 				}
 				x.recv.end()
 			}
@@ -176,12 +213,12 @@ func BenchmarkLoop1400(b *testing.B) {
 	if err := near.g.SetConnections(turned(parisConnections())); err != nil {
 		b.Fatal(err)
 	}
-	slots, pkt := newSlots(batchSize), udp(hq, paris, 1, 2, 1372)
+	pkt := udp(hq, paris, 1, 2, 1372)
 	b.SetBytes(int64(len(pkt)))
 	b.ReportAllocs()
 	n := 0
-	for ; n < b.N; n += batchSize {
-		near.out(slots, pkt)
+	for ; n < b.N; n += batchFrames {
+		near.out(batchFrames, whole(pkt))
 	}
 	if far.packets != n {
 		b.Fatalf("%d of %d packets arrived", far.packets, n)
@@ -192,4 +229,36 @@ func BenchmarkLoop1400(b *testing.B) {
 func turned(conns []Connection) []Connection {
 	conns[0].Networks, conns[0].Local = conns[0].Local, conns[0].Networks
 	return conns[:1]
+}
+
+// Memory to memory as BenchmarkLoop1400, with superpackets of 44 segments: what a batch costs beside the system calls.
+func BenchmarkLoopSuper(b *testing.B) {
+	for _, load := range []struct {
+		name string
+		f    *tun.Frame
+		each int // frames in a batch
+	}{
+		{"TCP", inSuper(44*1386, 1386, tcpACK, timestamps...), batchSupers},
+		{"UDP200", whole(segments(b, superpacket(hq, paris, protoUDP, 172, 172, 0))[0]), batchFrames},
+	} {
+		b.Run(load.name, func(b *testing.B) {
+			alg := protect.AES128GCM16
+			near, far := newBench(b, alg), newBench(b, alg)
+			child := near.g.sad.lookup(uint32(near.id))
+			child.out = far.far
+			child.local, child.remote = child.remote, child.local
+			near.next = far.recv
+			if err := near.g.SetConnections(turned(parisConnections())); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				near.out(load.each, load.f)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(far.packets), "ns/packet")
+			if len(far.g.Drops()) != 0 {
+				b.Fatal(far.g.Drops())
+			}
+		})
+	}
 }

@@ -6,6 +6,12 @@ import (
 
 	"twinbore/esp"
 	"twinbore/tunnel/transport"
+	"twinbore/tunnel/tun"
+)
+
+const (
+	joinedAtOnce = 8       // superpackets that grow at one time
+	bulk         = 1 << 15 // octets opened after which the device gets them, while they are in the cache
 )
 
 // A receiver takes datagrams of one batch from one socket through ESP and the policy to the device. It belongs to one
@@ -14,31 +20,89 @@ type receiver struct {
 	g      *Gateway
 	sock   *socket
 	policy *policy
-	now    int64    // unix nanoseconds
-	opened [][]byte // inner packets for the device, each after deviceRoom octets
+	now    int64 // unix nanoseconds
+
+	messages []transport.Message   // for who reads the socket
+	tcp, udp bool                  // whether packets may be joined
+	joining  [joinedAtOnce]*joined // those whose count is not 0 have their place among frames
+	last     *joined               // grew last; nil: none
+	frames   []tun.Frame           // for the device, in order
+	octets   int                   // in frames
+
+	passed   flowKey // of the last packet that the policy let through
+	passedBy *child  // nil: there was none
+	order    []int   // of the datagrams of a run
+	tally    struct {
+		packets, octets int
+		authentic       bool
+		number          uint32 // the low half of the last authentic one
+	}
 }
 
 func newReceiver(g *Gateway, sock *socket) *receiver {
-	return &receiver{g: g, sock: sock, opened: make([][]byte, 0, batchSize)}
+	a := newArena(joinedAtOnce*joinBuffer + batchSize*slotStride)
+	w := &receiver{g: g, sock: sock, messages: make([]transport.Message, batchSize), frames: make([]tun.Frame, 0, 4*batchSize), order: make([]int, 0, 2*batchSize)}
+	for i := range w.joining {
+		w.joining[i] = &joined{buf: a.take(joinBuffer)}
+	}
+	for i, slot := range a.slots(batchSize) {
+		w.messages[i].Buf = slot
+	}
+	return w
 }
 
-func (w *receiver) begin(now int64) { w.now, w.policy = now, w.g.policy.Load() }
+func (w *receiver) begin(now int64) {
+	w.now, w.policy, w.passedBy = now, w.g.policy.Load(), nil
+	w.tcp, w.udp = w.g.dev.joins()
+}
 
 // end gives the device what was opened. The messages' buffers are free afterwards.
 func (w *receiver) end() {
-	if len(w.opened) > 0 {
-		w.g.dev.write(w.opened, &w.g.drops)
+	for _, j := range w.joining {
+		if j.count == 0 {
+			continue
+		}
+		if j.count > 1 {
+			w.g.stats.joined.Add(1)
+		}
+		w.frames[j.at] = j.frame()
+		j.count = 0
 	}
-	w.opened = w.opened[:0]
+	if len(w.frames) > 0 {
+		w.g.dev.write(w.frames, &w.g.drops)
+	}
+	w.frames, w.octets, w.last = w.frames[:0], 0, nil
 }
 
-// datagram takes one message. IKE is put aside at once, so that it never waits behind ESP (DOS-15).
-func (w *receiver) datagram(m *transport.Message) {
-	switch kind, payload := transport.Classify(w.sock.natt, m.Buf[:m.N]); kind {
-	case transport.ESP:
-		w.open(m.Buf[:m.N], m.Path)
+// message takes a datagram or a run of them. What the kernel put together may be of different kinds; ESP is taken by
+// stretches of one SPI.
+func (w *receiver) message(m *transport.Message) {
+	n := m.Datagrams()
+	for i := 0; i < n; {
+		b := m.Datagram(i)
+		kind, payload := transport.Classify(w.sock.natt, b)
+		if kind != transport.ESP {
+			w.other(kind, payload, m.Path)
+			i++
+			continue
+		}
+		from, spi := i, binary.BigEndian.Uint32(b)
+		for i++; i < n && startsWith(m.Datagram(i), spi); i++ {
+		}
+		w.stretch(spi, m, from, i)
+	}
+	if w.octets >= bulk {
+		w.end()
+	}
+}
+
+func startsWith(b []byte, spi uint32) bool { return len(b) >= 8 && binary.BigEndian.Uint32(b) == spi }
+
+// other takes a datagram that is not ESP. IKE is put aside at once, so that it never waits behind ESP (DOS-15).
+func (w *receiver) other(kind transport.Kind, payload []byte, on esp.Path) {
+	switch kind {
 	case transport.IKE:
-		if !w.g.inbox.put(payload, m.Path) {
+		if !w.g.inbox.put(payload, on) {
 			w.g.drops.add(inboxFull)
 		}
 	case transport.Keepalive: // no sign of life, and nothing to answer: RFC 3948 §4
@@ -48,53 +112,161 @@ func (w *receiver) datagram(m *transport.Message) {
 	}
 }
 
-// open takes one ESP packet. The SPI and the integrity check say whose it is (ESP-04); where it came from is told to
-// IKE once it is authentic and the newest (RPL-09).
-func (w *receiver) open(b []byte, on esp.Path) {
-	c := w.g.sad.lookup(binary.BigEndian.Uint32(b))
+// stretch takes the datagrams of m before to, from from on, which bear one SPI. The SPI and the integrity check say whose
+// they are (ESP-04); where they came from is told to IKE once the newest of all is among them (RPL-09).
+func (w *receiver) stretch(spi uint32, m *transport.Message, from, to int) {
+	c := w.g.sad.lookup(spi)
 	if c == nil {
-		w.g.drops.add(unknownSPI)
+		w.g.drops.addN(unknownSPI, to-from)
 		return
 	}
-	t := c.tunnel
-	plain, next, err := c.in.Open(b)
+	w.tally.packets, w.tally.octets, w.tally.authentic = 0, 0, false
+	w.arrange(m, from, to)
+	c.in.Begin()
+	for _, i := range w.order {
+		w.open(c, m.Datagram(i), m.TOS)
+	}
+	c.in.End()
 	if c.in.Spent() {
 		w.g.chores.expire(c)
 	}
-	if (err == nil || err == esp.ErrDummy) && c.lastIn.Load() != w.now {
+	if w.tally.authentic && c.lastIn.Load() != w.now {
 		c.lastIn.Store(w.now)
 	}
-	if (err == nil || err == esp.ErrDummy) && on.Remote != c.lane.Load().path.Remote {
-		w.elsewhere(c, b, on)
+	if w.tally.authentic && m.Path.Remote != c.lane.Load().path.Remote {
+		w.elsewhere(c, w.tally.number, m.Path)
+	}
+	if w.tally.packets > 0 {
+		c.tunnel.rx.add(w.tally.packets, w.tally.octets, w.now)
+	}
+}
+
+// arrange puts datagrams into the order of their sequence numbers. It is that order already unless the way has changed
+// it; the few that it moves at a time are not far from their places.
+func (w *receiver) arrange(m *transport.Message, from, to int) {
+	w.order = w.order[:0]
+	for i := from; i < to; i++ {
+		at, seq := len(w.order), binary.BigEndian.Uint32(m.Datagram(i)[4:])
+		for at > 0 && at > len(w.order)-batchSize && int32(seq-binary.BigEndian.Uint32(m.Datagram(w.order[at-1])[4:])) < 0 {
+			at--
+		}
+		w.order = slices.Insert(w.order, at, i)
+	}
+}
+
+// open takes one ESP packet, between Begin and End of its SA.
+func (w *receiver) open(c *child, b []byte, tos uint8) {
+	start := esp.Headroom(c.in.Algorithm())
+	if len(b) < start {
+		c.tunnel.drops.add(malformed)
+		return
+	}
+	if j := w.last; j != nil && !j.closed && j.child == c && j.room(len(b)) {
+		inner, ok := w.unseal(c, j.cover(), b, tos)
+		switch {
+		case !ok:
+			j.uncover()
+		case j.follows(inner): // of the flow that was looked at when j began
+			w.count(len(inner))
+			j.take(inner)
+		default: // back to where it came from
+			inner = b[start : start+copy(b[start:], inner)]
+			j.uncover()
+			w.packet(c, inner, b)
+		}
+		return
+	}
+	if inner, ok := w.unseal(c, b[start:start], b, tos); ok {
+		w.packet(c, inner, b)
+	}
+}
+
+// unseal opens b, appends the inner packet to dst, and returns it. It reports false for a packet that was dropped.
+func (w *receiver) unseal(c *child, dst, b []byte, tos uint8) ([]byte, bool) {
+	number := binary.BigEndian.Uint32(b[4:])
+	plain, next, err := c.in.OpenNext(dst, b)
+	if err == nil || err == esp.ErrDummy {
+		w.tally.authentic, w.tally.number = true, number
 	}
 	if err != nil {
-		t.drops.add(reasonOf(err))
-		return
+		c.tunnel.drops.add(reasonOf(err))
+		return nil, false
 	}
 	inner, err := esp.Inner(next, plain)
 	if err != nil {
-		t.drops.add(reasonOf(err))
-		return
+		c.tunnel.drops.add(reasonOf(err))
+		return nil, false
 	}
+	if tos&ecnMask != notECT && !decapsulate(inner, tos) { // ESP-07
+		c.tunnel.drops.add(congested)
+		return nil, false
+	}
+	return inner, true
+}
+
+// packet takes an inner packet that lies in the datagram b, where it was opened, through the policy.
+func (w *receiver) packet(c *child, inner, b []byte) {
+	t := c.tunnel
 	p, ok := parse(inner)
 	if !ok {
 		t.drops.add(badInner)
 		return
 	}
-	if !p.allows(inner, c.remote, c.local) {
-		t.drops.add(wrongTS)
-		return
-	}
-	if why, ok := w.admits(c, &p); !ok {
-		t.drops.add(why)
-		return
+	if w.passedBy != c || !w.passed.has(&p) {
+		if !p.allows(inner, c.remote, c.local) {
+			t.drops.add(wrongTS)
+			return
+		}
+		if why, ok := w.admits(c, &p); !ok {
+			t.drops.add(why)
+			return
+		}
+		if w.passed.remember(&p) {
+			w.passedBy = c
+		}
 	}
 	if clampMSS(inner, &p, c.lane.Load().mtu, t.conn.mss()) {
 		w.g.stats.clamped.Add(1)
 	}
-	t.rx.add(len(inner), w.now)
-	start := esp.Headroom(c.in.Algorithm())
-	w.opened = append(w.opened, b[start-deviceRoom:start+len(inner)])
+	w.count(len(inner))
+	if w.tcp || w.udp {
+		if w.join(c, inner, &p) {
+			return
+		}
+	}
+	w.frames = append(w.frames, tun.Frame{Buf: b, At: esp.Headroom(c.in.Algorithm()), N: len(inner)})
+}
+
+func (w *receiver) count(n int) {
+	w.tally.packets++
+	w.tally.octets += n
+	w.octets += n
+}
+
+// join adds a packet to a superpacket of its flow, or begins one with it. It reports false for a packet that goes
+// alone; a superpacket of its flow that it does not follow then grows no more, so that they stay in order.
+func (w *receiver) join(c *child, inner []byte, p *packet) bool {
+	var free *joined
+	for _, j := range w.joining {
+		switch {
+		case j.count == 0:
+			free = j
+		case j.closed || !j.flowOf(inner, p):
+		case j.child == c && j.room(len(inner)) && j.follows(inner):
+			j.add(inner)
+			w.last = j
+			return true
+		default:
+			j.closed = true
+		}
+	}
+	if free == nil || !free.start(inner, p, c, w.tcp, w.udp) {
+		return false
+	}
+	free.at = len(w.frames)
+	w.frames = append(w.frames, tun.Frame{})
+	w.last = free
+	return true
 }
 
 // admits reports whether a packet that came out of a Child SA may go on, or why not.

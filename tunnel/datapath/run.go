@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"twinbore/tunnel/transport"
 )
 
 // Run moves packets until ctx is done or the device or a socket fails, closes them, and returns when no goroutine is
@@ -35,15 +33,21 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return errors.Join(closing...)
 }
 
-// outbound reads the device and sends what it gives, until the device fails or is closed.
+// outbound reads the device and sends what it gives, until the device fails or is closed. Each frame is sealed into the
+// slab before the next is read into the same place, which so stays in the cache.
 func (g *Gateway) outbound() error {
-	slots, sizes, out := newSlots(batchSize), make([]int, batchSize), newSender(g)
+	out := newSender(g)
+	f := &out.in
 	for {
-		n, err := g.dev.Read(slots, sizes, headroom)
-		if n > 0 {
+		err := g.dev.Read(f)
+		if err == nil {
 			out.begin(time.Now().UnixNano())
-			for i := range n {
-				out.packet(slots[i], sizes[i])
+			for more := true; more && err == nil; {
+				out.frame(f)
+				if out.full() {
+					break
+				}
+				more, err = g.dev.Poll(f)
 			}
 			out.end()
 		}
@@ -55,29 +59,25 @@ func (g *Gateway) outbound() error {
 
 // inbound reads a socket and takes what it gives, until the socket fails or is closed.
 func (g *Gateway) inbound(s *socket) error {
-	messages, in := make([]transport.Message, batchSize), newReceiver(g, s)
-	for i, slot := range newSlots(batchSize) {
-		messages[i].Buf = slot
-	}
+	in := newReceiver(g, s)
+	messages := in.messages
+	batch := batchSize
 	for {
-		n, err := s.Read(messages)
+		n, err := s.Read(messages[:batch])
 		if n > 0 {
 			in.begin(time.Now().UnixNano())
+			octets := 0
 			for i := range n {
-				in.datagram(&messages[i])
+				octets += messages[i].N
+				in.message(&messages[i])
 			}
 			in.end()
+			if batch = batchSize; octets/n >= bulkMean {
+				batch = bulkBatch
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("socket on port %d: %w", s.Port(), err)
 		}
 	}
-}
-
-// write gives packets to the device, each after deviceRoom octets, and counts those it refuses.
-func (d *device) write(packets [][]byte, lost *drops) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n, _ := d.Write(packets, deviceRoom) // an error is the loss of a packet, or ends Read
-	lost[deviceError].Add(uint64(len(packets) - n))
 }

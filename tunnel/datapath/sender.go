@@ -3,61 +3,83 @@ package datapath
 import (
 	"twinbore/esp"
 	"twinbore/routing/fib"
-	"twinbore/tunnel/transport"
+	"twinbore/tunnel/tun"
 )
 
-// A sender takes inner packets of one batch through the policy and ESP to the sockets. It belongs to one goroutine.
+// A sender takes inner packets and superpackets of one batch through the policy and ESP to the sockets. It belongs to one
+// goroutine.
 type sender struct {
 	g      *Gateway
 	policy *policy
 	now    int64 // unix nanoseconds
-
-	messages []transport.Message // sealed and not yet sent, all for sock
-	sock     *socket
-	spare    [][]byte // slots for fragments
-	used     int      // of spare
+	outbox
+	in     tun.Frame // for who reads the device
+	cut    cutter
+	spare  []byte // for a fragment
+	flow   flowOut
+	supers int // of the batch
+	frames int
 
 	icmp    bucket
-	answers [][]byte // ICMP errors for the device, each after deviceRoom octets
-	unused  [][]byte // buffers for such
+	answers []tun.Frame // ICMP errors for the device
+	unused  [][]byte    // buffers for such
+}
+
+// How much a batch takes before it goes out: larger ones leave the cache and keep the first waiting (dataplane §9.2).
+const (
+	batchSupers = 4
+	batchFrames = 63 // one message, where they go together
+)
+
+// A flowOut is the way that the last packet of the batch went. The next one is most often of the same flow.
+type flowOut struct {
+	flowKey
+	child *child // nil: there is none
+	rules *rules
 }
 
 func newSender(g *Gateway) *sender {
+	a := newArena(slabSize + 2*slotStride)
 	s := &sender{
-		g: g, messages: make([]transport.Message, 0, batchSize), spare: newSlots(spareSlots),
+		g: g, outbox: newOutbox(g, a), in: a.frame(), spare: a.slots(1)[0],
 		icmp: bucket{perSecond: 1000, burst: 50},
 	}
 	for range answerBatch {
-		s.unused = append(s.unused, make([]byte, deviceRoom, deviceRoom+minIPv6MTU))
+		s.unused = append(s.unused, make([]byte, tun.Room, tun.Room+minIPv6MTU))
 	}
-	s.answers = make([][]byte, 0, answerBatch)
+	s.answers = make([]tun.Frame, 0, answerBatch)
 	return s
 }
 
-// begin starts a batch.
-func (s *sender) begin(now int64) { s.now, s.policy = now, s.g.policy.Load() }
+// begin starts a batch. Until it ends no other sender sends: the packets of an SA leave in the order of their numbers, and
+// there is only one device to read, so this lock waits for nobody but the control goroutine.
+func (s *sender) begin(now int64) {
+	s.g.sending.Lock()
+	s.now, s.policy, s.flow.child = now, s.g.policy.Load(), nil
+	s.supers, s.frames = 0, 0
+}
 
 // end sends what is left of the batch.
 func (s *sender) end() {
 	s.flush()
+	s.g.sending.Unlock()
 	s.answer()
 }
 
-// flush sends the messages. The buffers of the packets they were made from are free afterwards.
-func (s *sender) flush() {
-	if len(s.messages) > 0 {
-		sent, _ := s.sock.Write(s.messages) // a send error is loss, and counted as such
-		s.g.drops[sendError].Add(uint64(len(s.messages) - sent))
-	}
-	s.messages, s.used = s.messages[:0], 0
-}
+// full reports whether the batch should end.
+func (s *sender) full() bool { return s.supers >= batchSupers || s.frames >= batchFrames }
 
-// packet sends the inner packet of n octets at slot[headroom:]. The slot is in use until the next flush.
-func (s *sender) packet(slot []byte, n int) {
-	g, b := s.g, slot[headroom:headroom+n]
+// frame sends a packet or superpacket from the device. Its buffer is free afterwards.
+func (s *sender) frame(f *tun.Frame) {
+	s.frames++
+	g, b := s.g, f.Packet()
 	p, ok := parse(b)
-	if !ok {
+	if !ok || f.Kind == tun.Single && f.NeedsSum && !completeSum(f) {
 		g.drops.add(malformed)
+		return
+	}
+	if s.flow.child != nil && s.flow.has(&p) {
+		s.fit(s.flow.child, s.flow.rules, f, &p)
 		return
 	}
 	if s.looped(b, &p) {
@@ -84,25 +106,28 @@ func (s *sender) packet(slot []byte, n int) {
 		t = r.tunnels[e.Tunnel]
 	}
 	if t == nil {
-		s.hold(c, b[:p.length])
+		s.hold(c, f)
 		return
 	}
 	ch, any := t.outbound(b, &p)
 	switch {
 	case !any:
-		s.hold(c, b[:p.length])
+		s.hold(c, f)
 		return
 	case ch == nil:
 		t.drops.add(wrongTS)
 		return
 	}
-	s.fit(ch, r, slot, &p)
+	if s.flow.remember(&p) {
+		s.flow.child, s.flow.rules = ch, r
+	}
+	s.fit(ch, r, f, &p)
 }
 
 // hold keeps a packet until there is a Child SA, and asks for one (R23). Nothing of it leaves in clear (TS-06).
-func (s *sender) hold(c *conn, b []byte) {
-	c.waiting.keep(b, s.now, &s.g.drops)
-	s.g.chores.acquire(c, b, s.now)
+func (s *sender) hold(c *conn, f *tun.Frame) {
+	c.waiting.keep(f, s.now, &s.g.drops)
+	s.g.chores.acquire(c, f.Packet(), s.now)
 	if c.canSend() { // since just now
 		s.g.chores.flush(c)
 	}
@@ -128,69 +153,79 @@ func (s *sender) looped(b []byte, p *packet) bool {
 }
 
 // fit brings a packet to the size that the child's path takes, and seals it.
-func (s *sender) fit(c *child, r *rules, slot []byte, p *packet) {
-	l, b := c.lane.Load(), slot[headroom:]
-	mtu := l.mtu
-	if p.src.Is6() {
+func (s *sender) fit(c *child, r *rules, f *tun.Frame, p *packet) {
+	l, mtu := c.lane.Load(), 0
+	if mtu = l.mtu; p.src.Is6() {
 		mtu = max(mtu, minIPv6MTU) // RFC 2473 §7.1: on a smaller path it is the outer packet that is cut
 	}
-	if p.length <= mtu {
+	if f.Kind != tun.Single {
+		s.fitSuper(c, l, r, f, p, mtu)
+		return
+	}
+	b := f.Buf[f.At:]
+	switch {
+	case p.length <= mtu:
 		if clampMSS(b, p, l.mtu, r.mss) {
 			s.g.stats.clamped.Add(1)
 		}
-		s.seal(c, l, slot, p.length, p.src.Is6())
-		return
-	}
-	if p.df || p.src.Is6() {
+		s.sealOne(c, l, b[:p.length], s.now)
+	case p.df || p.src.Is6():
 		c.tunnel.drops.add(tooBig)
 		s.refuse(b, p, mtu)
+	default:
+		s.fragment(c, l, b, p, mtu)
+	}
+}
+
+// fitSuper is fit for a superpacket. What is decided once here would have been decided alike for each of its packets.
+func (s *sender) fitSuper(c *child, l *lane, r *rules, f *tun.Frame, p *packet, mtu int) {
+	s.supers++
+	s.g.stats.superpackets.Add(1)
+	if clampMSS(f.Packet(), p, l.mtu, r.mss) {
+		s.g.stats.clamped.Add(1)
+	}
+	if !s.cut.start(f, p) {
+		s.g.drops.add(malformed)
 		return
 	}
+	n := s.cut.packets()
+	each, last := s.cut.sizes()
+	switch {
+	case n == 1 && last <= mtu, each <= mtu:
+		s.sealRun(c, l, &s.cut, s.now)
+		return
+	case p.df || p.src.Is6():
+		c.tunnel.drops.addN(tooBig, n)
+		first := s.cut.packet(0)
+		if q, ok := parse(first); ok {
+			s.refuse(first, &q, mtu)
+		}
+		return
+	}
+	for i := range n {
+		pkt := s.cut.packet(i)
+		if q, ok := parse(pkt); ok && len(pkt) > mtu {
+			s.fragment(c, l, pkt, &q, mtu)
+		} else if ok {
+			s.sealOne(c, l, pkt, s.now)
+		}
+	}
+}
+
+// fragment cuts a packet without DF and seals the pieces.
+func (s *sender) fragment(c *child, l *lane, b []byte, p *packet, mtu int) {
 	f, ok := newFragmenter(b, p, mtu)
 	if !ok {
 		c.tunnel.drops.add(tooBig)
 		return
 	}
 	for {
-		if s.used == len(s.spare) {
-			s.flush()
-		}
-		piece := s.spare[s.used]
-		whole, more := f.next(piece[:headroom])
+		piece, more := f.next(s.spare[:0])
 		if !more {
 			return
 		}
-		s.used++
 		s.g.stats.fragments.Add(1)
-		s.seal(c, l, piece, len(whole)-headroom, false)
-	}
-}
-
-// seal seals the n octets at slot[headroom:] where they are, and queues the message.
-func (s *sender) seal(c *child, l *lane, slot []byte, n int, is6 bool) {
-	next := uint8(esp.NextIPv4)
-	if is6 {
-		next = esp.NextIPv6
-	}
-	if s.sock != l.sock || len(s.messages) == cap(s.messages) {
-		used := s.used
-		s.flush()
-		s.used = used // the slot at hand may be one of them
-		s.sock = l.sock
-	}
-	at := headroom - esp.Headroom(c.out.Algorithm())
-	sealed, err := c.out.Seal(slot[at:at], slot[headroom:headroom+n], next)
-	if c.out.Spent() {
-		s.g.chores.expire(c)
-	}
-	if err != nil {
-		c.tunnel.drops.add(reasonOf(err))
-		return
-	}
-	s.messages = append(s.messages, transport.Message{Buf: sealed, N: len(sealed), Path: l.path})
-	c.tunnel.tx.add(n, s.now)
-	if c.lastOut.Load() != s.now {
-		c.lastOut.Store(s.now)
+		s.sealOne(c, l, piece, s.now)
 	}
 }
 
@@ -202,7 +237,8 @@ func (s *sender) refuse(b []byte, p *packet, mtu int) {
 	if len(s.answers) == cap(s.answers) {
 		s.answer()
 	}
-	s.answers = append(s.answers, tooBigAnswer(s.unused[len(s.answers)], b, p, mtu))
+	answer := tooBigAnswer(s.unused[len(s.answers)], b, p, mtu)
+	s.answers = append(s.answers, tun.Frame{Buf: answer, At: tun.Room, N: len(answer) - tun.Room})
 	s.g.stats.tooBigAnswers.Add(1)
 }
 
@@ -211,4 +247,12 @@ func (s *sender) answer() {
 		s.g.dev.write(s.answers, &s.g.drops)
 	}
 	s.answers = s.answers[:0]
+}
+
+// nextOf returns the next header for an inner packet.
+func nextOf(b []byte) uint8 {
+	if b[0]>>4 == 6 {
+		return esp.NextIPv6
+	}
+	return esp.NextIPv4
 }

@@ -65,12 +65,15 @@ type Stats struct {
 	MSSClamped    uint64 // TCP SYNs whose segment size was lowered
 	TooBigAnswers uint64 // ICMP "fragmentation needed" and "packet too big" sent to the inside
 	Fragments     uint64 // inner fragments made
+	Superpackets  uint64 // from the device, cut into packets here
+	Joined        uint64 // superpackets made of packets from tunnels, and given to the device
+	JoinRefused   uint64 // of these, those the device did not take and got packet by packet
 	KeepalivesOut uint64 // NAT keepalives sent
 	KeepalivesIn  uint64 // NAT keepalives received
 }
 
 type stats struct {
-	clamped, tooBigAnswers, fragments, keepalives, keepalivesIn atomic.Uint64
+	clamped, tooBigAnswers, fragments, superpackets, joined, joinRefused, keepalives, keepalivesIn atomic.Uint64
 }
 
 // Stats returns the counts since New.
@@ -78,6 +81,7 @@ func (g *Gateway) Stats() Stats {
 	s := &g.stats
 	return Stats{
 		MSSClamped: s.clamped.Load(), TooBigAnswers: s.tooBigAnswers.Load(), Fragments: s.fragments.Load(),
+		Superpackets: s.superpackets.Load(), Joined: s.joined.Load(), JoinRefused: s.joinRefused.Load(),
 		KeepalivesOut: s.keepalives.Load(), KeepalivesIn: s.keepalivesIn.Load(),
 	}
 }

@@ -3,6 +3,8 @@ package datapath
 import (
 	"sync"
 	"time"
+
+	"twinbore/tunnel/tun"
 )
 
 const (
@@ -19,12 +21,12 @@ type waiting struct {
 }
 
 type held struct {
-	pkt []byte
-	at  int64 // unix nanoseconds
+	frame tun.Frame // its buffer has room in front and behind
+	at    int64     // unix nanoseconds
 }
 
-// keep copies pkt. The oldest makes room, and is dropped (DOS-16).
-func (w *waiting) keep(pkt []byte, now int64, d *drops) {
+// keep copies a frame. The oldest makes room, and is dropped (DOS-16).
+func (w *waiting) keep(f *tun.Frame, now int64, d *drops) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.n == maxWaiting {
@@ -33,22 +35,29 @@ func (w *waiting) keep(pkt []byte, now int64, d *drops) {
 		d.add(noSA)
 	}
 	slot := &w.pkts[(w.head+w.n)%maxWaiting]
-	slot.pkt, slot.at = append(slot.pkt[:0], pkt...), now
+	kept := slot.frame.Buf[:0]
+	if need := headroom + f.N + tailroom; cap(kept) < need {
+		kept = make([]byte, need)
+	}
+	kept = kept[:headroom+f.N]
+	copy(kept[headroom:], f.Packet())
+	slot.frame, slot.at = *f, now
+	slot.frame.Buf, slot.frame.At = kept, headroom
 	w.n++
 }
 
 // take returns what is kept and not too old, oldest first, and drops the rest.
-func (w *waiting) take(now int64, d *drops) [][]byte {
+func (w *waiting) take(now int64, d *drops) []tun.Frame {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var fresh [][]byte
+	var fresh []tun.Frame
 	for i := range w.n {
 		h := w.pkts[(w.head+i)%maxWaiting]
 		if now-h.at > maxWait {
 			d.add(noSA)
 			continue
 		}
-		fresh = append(fresh, h.pkt)
+		fresh = append(fresh, h.frame)
 	}
 	w.pkts, w.head, w.n = [maxWaiting]held{}, 0, 0
 	return fresh

@@ -67,7 +67,7 @@ func (n *Net) send(s *socket, m *transport.Message) error {
 	}
 	n.mu.Unlock()
 
-	out := transport.Message{Buf: append([]byte(nil), m.Buf[:m.N]...), N: m.N, Path: path}
+	out := transport.Message{Buf: append([]byte(nil), m.Buf[:m.N]...), N: m.N, TOS: m.TOS, Path: path}
 	var v Verdict
 	if l.Judge != nil {
 		n.hooks.Lock()

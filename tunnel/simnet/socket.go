@@ -54,23 +54,28 @@ func (s *socket) Read(ms []transport.Message) (n int, err error) {
 			s.truncated.Add(1)
 			continue
 		}
-		ms[n].N, ms[n].Path = copy(ms[n].Buf, m.Buf), m.Path
+		ms[n].N, ms[n].Path, ms[n].TOS, ms[n].Stride = copy(ms[n].Buf, m.Buf), m.Path, m.TOS, 0
 		n++
 	}
 	return n, nil
 }
 
+// Write sends each datagram of a run by itself: the network loses, delays and corrupts datagrams, not runs.
 func (s *socket) Write(ms []transport.Message) (n int, err error) {
 	for i := range ms {
-		switch e := s.net.send(s, &ms[i]); {
-		case e == nil:
-			n++
-		case e == net.ErrClosed:
-			return n, e
-		default:
-			s.lost.Add(1)
-			if err == nil {
-				err = e
+		for k := range ms[i].Datagrams() {
+			b := ms[i].Datagram(k)
+			one := transport.Message{Buf: b, N: len(b), TOS: ms[i].TOS, Path: ms[i].Path}
+			switch e := s.net.send(s, &one); {
+			case e == nil:
+				n++
+			case e == net.ErrClosed:
+				return n, e
+			default:
+				s.lost.Add(1)
+				if err == nil {
+					err = e
+				}
 			}
 		}
 	}
@@ -86,6 +91,8 @@ func (s *socket) Port() uint16 {
 func (s *socket) Drops() transport.Drops {
 	return transport.Drops{Overflow: s.overflow.Load(), Truncated: s.truncated.Load(), Send: s.lost.Load()}
 }
+
+func (s *socket) Offloads() transport.Offloads { return transport.Offloads{} }
 
 func (s *socket) Close() error {
 	s.closing.Do(func() {

@@ -20,9 +20,9 @@ func setOptions(fd int, v6 bool, cfg Config) error {
 		}
 	}
 	// The receiver's family of options. PMTUDISC_DONT: packets leave without DF and may be fragmented (see doc.go).
-	level, pktinfo, discover, dont := unix.IPPROTO_IP, unix.IP_PKTINFO, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT
+	level, pktinfo, discover, dont, tos := unix.IPPROTO_IP, unix.IP_PKTINFO, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT, unix.IP_RECVTOS
 	if v6 {
-		level, pktinfo, discover, dont = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT
+		level, pktinfo, discover, dont, tos = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT, unix.IPV6_RECVTCLASS
 	}
 	options := []struct {
 		name              string
@@ -31,6 +31,7 @@ func setOptions(fd int, v6 bool, cfg Config) error {
 		{"mark", unix.SOL_SOCKET, unix.SO_MARK, int(cfg.Mark)},
 		{"report the local address", level, pktinfo, 1},
 		{"leave DF clear", level, discover, dont},
+		{"report the TOS", level, tos, 1},
 		{"report overflows", unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1},
 	}
 	for _, o := range options {
@@ -51,10 +52,17 @@ func setOptions(fd int, v6 bool, cfg Config) error {
 	return nil
 }
 
-// readControl reads the control messages of one datagram: the local address it was sent to, whether that is a
-// group of hosts, and the kernel's count of overflows.
-func (s *socket) readControl(b []byte) (local netip.Addr, group bool) {
-	local = s.bound.Addr()
+// An arrival is what the control messages of one message tell.
+type arrival struct {
+	local  netip.Addr // the address it was sent to
+	group  bool       // which is one of many hosts
+	tos    uint8
+	stride int
+}
+
+// readControl reads the control messages that came with one message. The kernel's count of overflows goes to s.
+func (s *socket) readControl(b []byte) arrival {
+	a := arrival{local: s.bound.Addr()}
 	for len(b) >= unix.SizeofCmsghdr {
 		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
 		if err != nil {
@@ -66,15 +74,21 @@ func (s *socket) readControl(b []byte) (local netip.Addr, group bool) {
 			info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0]))
 			// Addr is the destination in the header, Spec_dst our address to answer from. They differ when the
 			// datagram was sent to a broadcast or multicast address.
-			local, group = netip.AddrFrom4(info.Spec_dst), info.Addr != info.Spec_dst
+			a.local, a.group = netip.AddrFrom4(info.Spec_dst), info.Addr != info.Spec_dst
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-			local = netip.AddrFrom16((*unix.Inet6Pktinfo)(unsafe.Pointer(&data[0])).Addr)
-			group = local.IsMulticast()
+			a.local = netip.AddrFrom16((*unix.Inet6Pktinfo)(unsafe.Pointer(&data[0])).Addr)
+			a.group = a.local.IsMulticast()
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TOS && len(data) >= 1:
+			a.tos = data[0]
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS && len(data) >= 4:
+			a.tos = uint8(*(*int32)(unsafe.Pointer(&data[0])))
+		case h.Level == unix.SOL_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
+			a.stride = int(*(*int32)(unsafe.Pointer(&data[0])))
 		case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
 			total := *(*uint32)(unsafe.Pointer(&data[0]))
 			s.overflow.Add(uint64(total - s.kernelDrops)) // the kernel counts modulo 2^32
 			s.kernelDrops = total
 		}
 	}
-	return local, group
+	return a
 }

@@ -24,7 +24,12 @@
 // large IKE message goes through, and ESP that was sized too optimistically arrives in pieces instead of vanishing.
 // The data path sizes inner packets such that this stays the exception.
 //
-// Not done here: bare ESP (IP protocol 50); segmentation and coalescing by the kernel (UDP_SEGMENT, UDP_GRO).
+// A run of datagrams of one size to one place is one message, one header in the kernel and one walk through its
+// network, both ways (UDP_SEGMENT, UDP_GRO): at 64 KB this is worth more than all else. What the kernel will not cut is
+// cut here (gso_linux.go), so that a run is never lost for an offload; datagrams without a UDP checksum, which Linux's own
+// ESP sends, come one by one whatever the socket asks for.
+//
+// Not done here: bare ESP (IP protocol 50).
 //
 // Start reading with socket.go for the words, classify.go for RFC 3948, and udp_linux.go for the socket itself.
 package transport

@@ -51,12 +51,12 @@ func (s *socket) collect(got []Message) int {
 	n := 0
 	for i := range got {
 		h := &s.in.msgs[i]
-		local, group := s.readControl(s.in.controlOf(i))
+		a := s.readControl(s.in.controlOf(i))
 		switch {
 		case h.hdr.Flags&unix.MSG_TRUNC != 0:
 			s.truncated.Add(1)
 			continue
-		case group:
+		case a.group:
 			s.group.Add(1)
 			continue
 		}
@@ -66,7 +66,11 @@ func (s *socket) collect(got []Message) int {
 		}
 		got[n].Buf, got[i].Buf = got[i].Buf, got[n].Buf
 		got[n].N = int(h.n)
-		got[n].Path.Local = netip.AddrPortFrom(local, s.bound.Port())
+		got[n].Stride, got[n].TOS = 0, a.tos
+		if a.stride < got[n].N {
+			got[n].Stride = max(a.stride, 0)
+		}
+		got[n].Path.Local = netip.AddrPortFrom(a.local, s.bound.Port())
 		got[n].Path.Remote = remote
 		n++
 	}

@@ -10,17 +10,14 @@ import (
 func (s *socket) Write(ms []Message) (sent int, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	s.outSent, s.outErr = 0, 0
-	for len(ms) > 0 {
-		now := ms[:min(len(ms), batch)]
-		ms = ms[len(now):]
-		s.outFrom, s.outTo = 0, 0
-		for i := range now {
-			s.put(&now[i])
-		}
-		if err := s.raw.Write(s.outDo); err != nil {
+	s.outSent, s.outErr, s.outFrom, s.outTo = 0, 0, 0, 0
+	for i := range ms {
+		if err := s.put(&ms[i]); err != nil {
 			return s.outSent, s.ended(err)
 		}
+	}
+	if err := s.send(); err != nil {
+		return s.outSent, s.ended(err)
 	}
 	if s.outErr != 0 {
 		return s.outSent, s.outErr
@@ -28,43 +25,115 @@ func (s *socket) Write(ms []Message) (sent int, err error) {
 	return s.outSent, nil
 }
 
-// put adds one message to the vector, or loses it if it can never be sent from here.
-func (s *socket) put(m *Message) {
+// put adds a message to the vector: as it is, or each datagram by itself if it is a run that the kernel shall not
+// cut. A message that can never be sent from here is lost.
+func (s *socket) put(m *Message) error {
+	t, ok := s.targetOf(m)
+	n := m.Datagrams()
+	if !ok {
+		s.lose(unix.EAFNOSUPPORT, n)
+		return nil
+	}
+	whole := n == 1 || n <= MaxRun && m.N <= MaxRunLen && s.gso.use()
+	for i := range n {
+		if s.outTo == batch {
+			if err := s.send(); err != nil {
+				return err
+			}
+		}
+		if whole {
+			s.putWhole(m, n, &t)
+			return nil
+		}
+		s.out.set(s.outTo, m.Datagram(i), 0, &t)
+		s.outTo++
+	}
+	return nil
+}
+
+func (s *socket) putWhole(m *Message, n int, t *target) {
+	stride := 0
+	if n > 1 {
+		stride = m.Stride
+	}
+	s.out.set(s.outTo, m.Buf[:m.N], stride, t)
+	if n > 1 && s.gso.needsTail(n, m.N, stride) {
+		s.out.addTail(s.outTo, tail)
+	}
+	s.outTo++
+}
+
+// targetOf reports false for addresses that this socket has no way to.
+func (s *socket) targetOf(m *Message) (target, bool) {
 	remote, local := m.Path.Remote.Addr().Unmap(), m.Path.Local.Addr().Unmap()
 	if !local.IsValid() || local.IsUnspecified() || local == s.bound.Addr() {
 		local = netip.Addr{} // what the socket does anyhow
 	}
 	v6 := s.bound.Addr().Is6()
 	if !remote.IsValid() || remote.Is6() != v6 || local.IsValid() && local.Is6() != v6 {
-		s.lose(unix.EAFNOSUPPORT)
-		return
+		return target{}, false
 	}
-	s.out.set(s.outTo, m.Buf[:m.N], remote, m.Path.Remote.Port(), s.zones.index(remote), local)
-	s.outTo++
+	return target{remote: remote, port: m.Path.Remote.Port(), scope: s.zones.index(remote), local: local, tos: m.TOS}, true
+}
+
+// send sends what is queued and empties the queue.
+func (s *socket) send() error {
+	var err error
+	if s.outFrom < s.outTo {
+		err = s.raw.Write(s.outDo)
+	}
+	s.outFrom, s.outTo, s.cutFrom, s.cutTo = 0, 0, 0, 0
+	return err
 }
 
 // transmit sends what is queued. Linux sends up to the first message that it refuses and reports the error when it
-// is asked to begin with that one; this message is lost, and the rest goes on.
+// is asked to begin with that one; a single datagram is then lost, a run goes in pieces, and the rest goes on.
 func (s *socket) transmit(fd uintptr) bool {
-	for s.outFrom < s.outTo {
-		n, errno := s.out.sendmmsg(fd, s.outFrom, s.outTo)
+	for {
+		v, from, to := s.out, &s.outFrom, s.outTo
+		if s.cutFrom < s.cutTo { // a run in pieces is where the queue has come to
+			v, from, to = s.cut, &s.cutFrom, s.cutTo
+		}
+		if *from == to {
+			return true
+		}
+		n, errno := v.sendmmsg(fd, *from, to)
 		switch errno {
 		case 0:
-			s.outFrom += n
-			s.outSent += n
+			for _, r := range v.runs[*from : *from+n] {
+				s.outSent += r.datagrams
+				if r.stride > 0 {
+					s.gso.row = 0
+				}
+			}
+			*from += n
 		case unix.EINTR:
 		case unix.EAGAIN:
 			return false
 		default:
-			s.lose(errno)
-			s.outFrom++
+			r := v.runs[*from]
+			if r.stride > 0 && s.gso.refuse(errno) {
+				s.takeApart(*from)
+			} else {
+				s.lose(errno, r.datagrams)
+			}
+			*from++
 		}
 	}
-	return true
 }
 
-func (s *socket) lose(errno syscall.Errno) {
-	s.lost.Add(1)
+// takeApart makes the datagrams of the run that message i of out is the ones to be sent next.
+func (s *socket) takeApart(i int) {
+	r, buf := s.out.runs[i], s.out.bufOf(i)
+	m := Message{Buf: buf, N: len(buf), Stride: r.stride}
+	for k := range r.datagrams {
+		s.cut.setLike(k, m.Datagram(k), s.out, i)
+	}
+	s.cutFrom, s.cutTo = 0, r.datagrams
+}
+
+func (s *socket) lose(errno syscall.Errno, n int) {
+	s.lost.Add(uint64(n))
 	if s.outErr == 0 {
 		s.outErr = errno
 	}

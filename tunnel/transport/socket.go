@@ -6,18 +6,47 @@ import (
 	"twinbore/esp"
 )
 
-// A Message is one datagram and the outer addresses it came over or shall leave by.
+// A Message is one datagram, or a run of them, and the outer addresses it came over or shall leave by.
 //
-// For Read the caller sets Buf, whose whole length may be filled, and Read sets N and Path: Path.Local is the
+//	Stride 0   |  N octets: one datagram                |
+//	Stride s   |   s   |   s   |   s   |  s or less     |   N octets: datagrams back to back
+//
+// For Read the caller sets Buf, whose whole length may be filled, and Read sets the rest: Path.Local is the
 // address the datagram was sent to with the socket's port, Path.Remote is who sent it; an IPv6 link-local Remote has the
-// interface as its zone.
+// interface as its zone. Where the kernel puts datagrams together (UDP_GRO), each Buf should have 65,535 octets.
 //
-// For Write the caller sets all three: Buf[:N] goes to Path.Remote, from Path.Local.Addr(). If that address is
-// unspecified or the zero Addr, the kernel chooses one by its routes. The port is always the socket's own.
+// For Write the caller sets all: Buf[:N] goes to Path.Remote, from Path.Local.Addr(). If that address is
+// unspecified or the zero Addr, the kernel chooses one by its routes. The port is always the socket's own. A run
+// has at most MaxRun datagrams and MaxRunLen octets.
 type Message struct {
-	Buf  []byte
-	N    int // octets of Buf that are the datagram's payload
-	Path esp.Path
+	Buf    []byte
+	N      int   // octets of Buf that are payload
+	Stride int   // octets of each datagram of a run but the last; 0 for a single datagram
+	TOS    uint8 // of the outer packets: DSCP and ECN, RFC 2474 §3, RFC 3168 §5
+	Path   esp.Path
+}
+
+// What one Message may hold. Kernels before 6.9 take 64 datagrams, of which some count one for themselves; 65507 octets
+// fit into a UDP datagram over IPv4, and one is kept for the tail that some kernels need.
+const (
+	MaxRun    = 63
+	MaxRunLen = 65506
+)
+
+// Datagrams returns how many datagrams the message holds.
+func (m *Message) Datagrams() int {
+	if m.Stride <= 0 || m.N <= m.Stride {
+		return 1
+	}
+	return (m.N + m.Stride - 1) / m.Stride
+}
+
+// Datagram returns the payload of datagram i, from 0, as a part of Buf.
+func (m *Message) Datagram(i int) []byte {
+	if m.Stride <= 0 {
+		return m.Buf[:m.N]
+	}
+	return m.Buf[i*m.Stride : min((i+1)*m.Stride, m.N)]
 }
 
 // A Socket sends and receives datagrams in batches on one local port, for one address family.
@@ -29,9 +58,9 @@ type Socket interface {
 	// net.ErrClosed after Close; any other error also means that the socket can no longer be read.
 	Read(ms []Message) (n int, err error)
 
-	// Write sends every message that it can, in order, and returns how many left and the first error. An error is a
-	// syscall.Errno, the loss of that one message, and no reason to close the socket; except net.ErrClosed, after
-	// which none leaves.
+	// Write sends every message that it can, in order, and returns how many datagrams left and the first error. An error
+	// is a syscall.Errno, the loss of that one message, and no reason to close the socket; except net.ErrClosed, after
+	// which none leaves. A run that the kernel does not cut is cut here.
 	Write(ms []Message) (n int, err error)
 
 	// Port returns the local UDP port.
@@ -39,6 +68,9 @@ type Socket interface {
 
 	// Drops returns what this socket has lost since it was opened.
 	Drops() Drops
+
+	// Offloads returns what the kernel does for this socket now.
+	Offloads() Offloads
 
 	// Close ends a waiting Read and Write, which return net.ErrClosed. Closing twice does nothing.
 	Close() error
@@ -52,6 +84,13 @@ type Drops struct {
 	Send      uint64 // could not be sent
 }
 
+// Offloads says which work on runs the kernel does for a socket.
+type Offloads struct {
+	GSO     bool   // it cuts runs that leave (UDP_SEGMENT)
+	GRO     bool   // it puts datagrams that arrive together to runs (UDP_GRO)
+	Refused uint64 // runs that it would not cut, and that were sent in pieces instead
+}
+
 // Config says what Listen binds to.
 type Config struct {
 	// Addr is the local address and port. An unspecified address stands for every address of its family, never
@@ -61,4 +100,6 @@ type Config struct {
 	Interface string
 	// Mark, if not 0, is put on every packet that leaves, for policy routing (SO_MARK).
 	Mark uint32
+	// NoGSO and NoGRO leave the kernel's work on runs alone. Otherwise it is used where the kernel has it.
+	NoGSO, NoGRO bool
 }

@@ -32,9 +32,14 @@ type socket struct {
 	outDo   func(fd uintptr) bool
 	outFrom int // the messages of out still to be sent are outFrom to outTo
 	outTo   int
-	outSent int
+	cut     *vector // the datagrams of a run that the kernel would not cut
+	cutFrom int     // those still to be sent are cutFrom to cutTo
+	cutTo   int
+	outSent int           // datagrams
 	outErr  syscall.Errno // the first
+	gso     segmenting
 
+	gro                              bool
 	overflow, truncated, group, lost atomic.Uint64
 	kernelDrops                      uint32 // the kernel's own count of overflows, as last told; the reader's
 }
@@ -71,8 +76,10 @@ func Listen(cfg Config) (Socket, error) {
 	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	s := &socket{
 		conn: conn, raw: raw, bound: netip.AddrPortFrom(addr, port),
-		in: newVector(), out: newSendVector(v6),
+		in: newVector(), out: newSendVector(v6), cut: newSendVector(v6),
 	}
+	s.gso.init(!cfg.NoGSO)
+	s.gro = !cfg.NoGRO && s.enableGRO()
 	s.inDo, s.outDo = s.receive, s.transmit
 	return s, nil
 }
@@ -100,6 +107,17 @@ func (s *socket) Drops() Drops {
 		Overflow: s.overflow.Load(), Truncated: s.truncated.Load(),
 		Group: s.group.Load(), Send: s.lost.Load(),
 	}
+}
+
+func (s *socket) Offloads() Offloads {
+	return Offloads{GSO: s.gso.on.Load(), GRO: s.gro, Refused: s.gso.refused.Load()}
+}
+
+// enableGRO asks for runs, and reports whether the kernel (5.0 and later) will make them.
+func (s *socket) enableGRO() bool {
+	refused := error(unix.EBADF)
+	s.raw.Control(func(fd uintptr) { refused = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1) })
+	return refused == nil
 }
 
 func (s *socket) Close() error {

@@ -2,19 +2,26 @@ package tun
 
 import "errors"
 
-// A Device moves whole IP packets in batches; offset leaves room for headers in each buffer.
+// A Device moves whole IP packets and superpackets.
 // One goroutine may read while another writes.
 type Device interface {
-	// Read waits for a packet and then takes what else is there without waiting, at most len(bufs). Packet i is at
-	// bufs[i][offset : offset+sizes[i]]; sizes must be as long as bufs. A packet that is longer than its buffer is
-	// cut, so each should have room for the largest MTU in use; its IP header then tells of more octets than there are.
-	// The error is os.ErrClosed after Close and ErrGone if the device was deleted; no error goes away by trying again.
-	Read(bufs [][]byte, sizes []int, offset int) (n int, err error)
+	// Read waits for a packet and puts it into f, of which the caller has set Buf and At. A packet that is longer
+	// than the room is cut, so there should be room for the largest MTU in use, and for 65,535 octets where there are
+	// offloads; its IP header then tells of more octets than there are. The error is os.ErrClosed after Close and ErrGone if
+	// the device was deleted; no error goes away by trying again.
+	Read(f *Frame) error
 
-	// Write gives the packets bufs[i][offset:] to the host, in order. It returns how many the host took and the first
-	// error. A packet that the host refuses (the device is down, the octets are no IP packet) is lost and the others
-	// go on; with os.ErrClosed and ErrGone nothing goes on.
-	Write(bufs [][]byte, offset int) (n int, err error)
+	// Poll is Read without waiting. It reports whether there was a packet.
+	Poll(f *Frame) (bool, error)
+
+	// Write gives frames to the host, in order. It returns how many the host took and the first error. A frame that
+	// the host refuses (the device is down, the octets are no IP packet, the kernel does not take such superpackets)
+	// is lost and the others go on; with os.ErrClosed and ErrGone nothing goes on. The refused ones are fs[n:]
+	// afterwards; frames change their places for it. The Room octets in front of each packet are overwritten.
+	Write(fs []Frame) (n int, err error)
+
+	// Offloads returns which superpackets the device gives and takes.
+	Offloads() Offloads
 
 	// MTU returns the device's MTU in octets. It may ask the kernel, so it is not for each packet.
 	MTU() int
@@ -27,6 +34,12 @@ type Device interface {
 	Close() error
 }
 
+// Offloads says which superpackets a device knows. Without any, each frame is one packet with all its checksums.
+type Offloads struct {
+	TSO bool // of TCP segments
+	USO bool // of UDP datagrams
+}
+
 // ErrGone tells that the network interface was deleted while the device was open. Close the device and open
 // a new one.
 var ErrGone = errors.New("the TUN device was deleted")
@@ -37,4 +50,6 @@ type Config struct {
 	Name string
 	// MTU in octets, 68 to 65535. 0 leaves the kernel's choice, 1500 for a new device.
 	MTU int
+	// NoTSO and NoUSO do without superpackets of TCP and of UDP. Otherwise they are used where the kernel has them.
+	NoTSO, NoUSO bool
 }

@@ -1,13 +1,13 @@
 package tun
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,26 +93,27 @@ func udp4(payload string) []byte {
 
 const offset = 32
 
-func buffers(n int) (bufs [][]byte, sizes []int) {
-	for range n {
-		bufs = append(bufs, make([]byte, offset+1500))
+// slot is where a frame is read to.
+func slot() *Frame { return &Frame{Buf: make([]byte, offset+65535), At: offset} }
+
+// frames are packets to be written, with room in front.
+func frames(packets ...[]byte) (fs []Frame) {
+	for _, p := range packets {
+		fs = append(fs, Frame{Buf: append(make([]byte, Room), p...), At: Room, N: len(p)})
 	}
-	return bufs, make([]int, n)
+	return fs
 }
 
 // receive reads until n UDP packets of the host's are there, and returns their payloads.
 func receive(t testing.TB, d *device, n int) (payloads []string) {
 	t.Helper()
-	bufs, sizes := buffers(8)
+	f := slot()
 	for len(payloads) < n {
-		k, err := d.Read(bufs, sizes, offset)
-		if err != nil {
+		if err := d.Read(f); err != nil {
 			t.Fatal(err)
 		}
-		for i := range k {
-			if pkt := bufs[i][offset : offset+sizes[i]]; pkt[0] == 0x45 && pkt[9] == 17 {
-				payloads = append(payloads, string(pkt[28:]))
-			}
+		if pkt := f.Packet(); pkt[0] == 0x45 && pkt[9] == 17 {
+			payloads = append(payloads, string(pkt[28:]))
 		}
 	}
 	return payloads
@@ -133,22 +134,25 @@ func TestPacketsFromTheHost(t *testing.T) {
 	}
 }
 
-func TestReadDrainsWhatIsThere(t *testing.T) {
+func TestPollDoesNotWait(t *testing.T) {
 	d := open(t, Config{Name: "tbt%d"})
 	up(t, d)
 	host, far := hostSocket(t), netip.MustParseAddrPort(farAddr+":7")
-	for range 5 {
-		if _, err := host.WriteToUDPAddrPort([]byte("x"), far); err != nil {
+	f := slot()
+	for {
+		ok, err := d.Poll(f) // the host's router solicitations, if any
+		if err != nil {
 			t.Fatal(err)
 		}
+		if !ok {
+			break
+		}
 	}
-	bufs, sizes := buffers(3)
-	if n, err := d.Read(bufs, sizes, offset); n != 3 || err != nil {
-		t.Errorf("first Read = %d, %v; want all 3 buffers filled", n, err)
+	if _, err := host.WriteToUDPAddrPort([]byte("x"), far); err != nil {
+		t.Fatal(err)
 	}
-	bufs, sizes = buffers(8)
-	if n, err := d.Read(bufs, sizes, offset); n < 2 || err != nil {
-		t.Errorf("second Read = %d, %v; want the other 2", n, err)
+	if ok, err := d.Poll(f); !ok || err != nil {
+		t.Errorf("Poll = %v, %v; want the packet that is there", ok, err)
 	}
 }
 
@@ -156,15 +160,13 @@ func TestPacketsToTheHost(t *testing.T) {
 	d := open(t, Config{Name: "tbt%d"})
 	up(t, d)
 	host := hostSocket(t)
-	head := make([]byte, offset)
-	bufs := [][]byte{
-		append(bytes.Clone(head), udp4("one")...),
-		append(bytes.Clone(head), 0xF0, 1, 2, 3), // no IP version: the kernel refuses it
-		append(bytes.Clone(head), udp4("two")...),
-	}
-	n, err := d.Write(bufs, offset)
+	fs := frames(udp4("one"), []byte{0xF0, 1, 2, 3}, udp4("two")) // the second has no IP version: the kernel refuses it
+	n, err := d.Write(fs)
 	if n != 2 || !errors.Is(err, unix.EINVAL) {
 		t.Errorf("Write = %d, %v; want 2, EINVAL for the one that is no packet", n, err)
+	}
+	if refused := fs[2].Packet(); refused[0] != 0xF0 {
+		t.Errorf("the refused frame is %x, want the one that is no packet", refused)
 	}
 	host.SetReadDeadline(time.Now().Add(5 * time.Second))
 	for _, want := range []string{"one", "two"} {
@@ -179,12 +181,12 @@ func TestPacketsToTheHost(t *testing.T) {
 // R18: a device that is set down refuses packets, and works again when it is up.
 func TestDownIsLoss(t *testing.T) {
 	d := open(t, Config{Name: "tbt%d"})
-	pkt := [][]byte{udp4("x"), udp4("y")}
-	if n, err := d.Write(pkt, 0); n != 0 || !errors.Is(err, unix.EIO) {
+	pkt := frames(udp4("x"), udp4("y"))
+	if n, err := d.Write(pkt); n != 0 || !errors.Is(err, unix.EIO) {
 		t.Errorf("down: Write = %d, %v; want 0, EIO", n, err)
 	}
 	up(t, d)
-	if n, err := d.Write(pkt, 0); n != 2 || err != nil {
+	if n, err := d.Write(pkt); n != 2 || err != nil {
 		t.Errorf("up: Write = %d, %v; want 2", n, err)
 	}
 }
@@ -195,9 +197,8 @@ func TestDeletedDeviceSaysSo(t *testing.T) {
 	name := d.Name()
 	result := make(chan error, 1)
 	go func() {
-		bufs, sizes := buffers(1)
 		for {
-			if _, err := d.Read(bufs, sizes, offset); err != nil {
+			if err := d.Read(slot()); err != nil {
 				result <- err
 				return
 			}
@@ -212,11 +213,10 @@ func TestDeletedDeviceSaysSo(t *testing.T) {
 	if err := <-result; !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), name) {
 		t.Errorf("waiting Read = %v, want ErrGone and the name %s", err, name)
 	}
-	bufs, sizes := buffers(1)
-	if n, err := d.Read(bufs, sizes, offset); n != 0 || !errors.Is(err, ErrGone) {
-		t.Errorf("next Read = %d, %v; want 0, ErrGone", n, err)
+	if err := d.Read(slot()); !errors.Is(err, ErrGone) {
+		t.Errorf("next Read = %v, want ErrGone", err)
 	}
-	if n, err := d.Write([][]byte{udp4("x"), udp4("y")}, 0); n != 0 || !errors.Is(err, ErrGone) {
+	if n, err := d.Write(frames(udp4("x"), udp4("y"))); n != 0 || !errors.Is(err, ErrGone) {
 		t.Errorf("Write = %d, %v; want 0, ErrGone", n, err)
 	}
 	if d.Name() != name || d.MTU() != 1500 {
@@ -248,11 +248,7 @@ func TestCloseEndsAWaitingRead(t *testing.T) {
 	d := open(t, Config{Name: "tbt%d"})
 	name := d.Name()
 	result := make(chan error, 1)
-	go func() {
-		bufs, sizes := buffers(1)
-		_, err := d.Read(bufs, sizes, offset)
-		result <- err
-	}()
+	go func() { result <- d.Read(slot()) }()
 	for range 10 {
 		runtime.Gosched()
 	}
@@ -262,7 +258,7 @@ func TestCloseEndsAWaitingRead(t *testing.T) {
 	if err := <-result; err != os.ErrClosed {
 		t.Errorf("Read = %v, want os.ErrClosed", err)
 	}
-	if n, err := d.Write([][]byte{udp4("x")}, 0); n != 0 || err != os.ErrClosed {
+	if n, err := d.Write(frames(udp4("x"))); n != 0 || err != os.ErrClosed {
 		t.Errorf("Write after Close = %d, %v; want 0, os.ErrClosed", n, err)
 	}
 	if _, err := netlink.LinkByName(name); err == nil {
@@ -305,8 +301,8 @@ func TestBufferWithoutRoomIsAnError(t *testing.T) {
 	if _, err := hostSocket(t).WriteToUDPAddrPort([]byte("x"), netip.MustParseAddrPort(farAddr+":7")); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := d.Read([][]byte{make([]byte, offset)}, make([]int, 1), offset); n != 0 || err == nil {
-		t.Errorf("Read = %d, %v; want an error instead of empty packets for ever", n, err)
+	if err := d.Read(&Frame{Buf: make([]byte, offset), At: offset}); err == nil {
+		t.Error("Read: no error; want one instead of empty packets for ever")
 	}
 }
 
@@ -315,17 +311,18 @@ func TestNothingIsAllocatedPerPacket(t *testing.T) {
 	up(t, d)
 	host, far := hostSocket(t), netip.MustParseAddrPort(farAddr+":7")
 	// The host answers an echo request without any program, so a packet written is a packet to read.
-	bufs, sizes := buffers(4)
-	echo := echoRequest()
-	out := [][]byte{echo, echo}
+	in, out := slot(), frames(echoRequest(), echoRequest())
 	if _, err := host.WriteToUDPAddrPort([]byte("x"), far); err != nil {
 		t.Fatal(err)
 	}
 	if n := testing.AllocsPerRun(100, func() {
-		if n, err := d.Write(out, 0); n != 2 || err != nil {
+		if n, err := d.Write(out); n != 2 || err != nil {
 			t.Fatal(n, err)
 		}
-		if _, err := d.Read(bufs, sizes, offset); err != nil {
+		if err := d.Read(in); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Poll(in); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -348,14 +345,11 @@ func BenchmarkWrite(b *testing.B) {
 	d := open(b, Config{Name: "tbt%d"})
 	up(b, d)
 	pkt := udp4(strings.Repeat("x", 1372))
-	out := make([][]byte, 64)
-	for i := range out {
-		out[i] = pkt
-	}
+	out := frames(slices.Repeat([][]byte{pkt}, 64)...)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(out) * len(pkt)))
 	for b.Loop() {
-		if _, err := d.Write(out, 0); err != nil {
+		if _, err := d.Write(out); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package tun
 import (
 	"fmt"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -49,6 +50,26 @@ func (d *device) readyMTU(mtu int) error {
 	}
 	d.mtu.Store(int32(ifr.Uint32()))
 	return nil
+}
+
+const (
+	// queueLen is how many packets wait for Read. The kernel's own 500 are less than one burst of small packets.
+	queueLen = 5000
+	// superSegments is how many TCP segments of an MTU of 1500 become one UDP message of at most 65507 octets, sealed. A
+	// superpacket of one more would cost a message of its own.
+	superSegments = 44
+)
+
+// readyQueue sets the length of the queue and the size of superpackets. Where the kernel does not let it, that is
+// slower, not wrong.
+func (d *device) readyQueue() {
+	d.link(unix.SIOCSIFTXQLEN, queueLen)
+	if !d.offloads.TSO {
+		return
+	}
+	if l, err := netlink.LinkByName(*d.name.Load()); err == nil {
+		netlink.LinkSetGSOMaxSegs(l, superSegments)
+	}
 }
 
 // link makes one request about the interface under its present name.

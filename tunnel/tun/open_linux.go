@@ -26,7 +26,12 @@ func Open(cfg Config) (Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	vnet := !cfg.NoTSO || !cfg.NoUSO
+	flags := uint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	if vnet {
+		flags |= unix.IFF_VNET_HDR
+	}
+	ifr.SetUint16(flags)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("TUN device %q: %w", cfg.Name, explain(err))
@@ -41,10 +46,14 @@ func Open(cfg Config) (Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	if vnet {
+		d.vnet, d.offloads = true, offer(fd, cfg)
+	}
 	if err := d.readyMTU(cfg.MTU); err != nil {
 		d.Close()
 		return nil, err
 	}
+	d.readyQueue()
 	return d, nil
 }
 

@@ -61,7 +61,7 @@ var outside = map[string][]string{
 	"github.com/gaissmai/bart":        {"routing/fib"},
 	"github.com/spf13/cobra":          {"cmd/..."},
 	"github.com/spf13/pflag":          {"cmd/..."},
-	"github.com/vishvananda/netlink":  {"routing/kernel"},
+	"github.com/vishvananda/netlink":  {"routing/kernel", "tunnel/tun"},
 	"github.com/vishvananda/netns":    {},
 	"github.com/rogpeppe/go-internal": {},
 	"go.uber.org/goleak":              {},

@@ -46,10 +46,14 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 			return nil, err
 		}
 	}
-	sockets, err := openOutside(cfg.Gateway.Outside, conns, opts, &d.opened)
+	sockets, err := openOutside(cfg.Gateway, conns, opts, &d.opened)
 	if err != nil {
 		return nil, err
 	}
+	if err := chooseKernel(cfg.Gateway.Datapath.Offloads); err != nil {
+		return nil, err
+	}
+	d.log.Info("packets move with offloads", "offloads", offloadsOf(in.device, sockets))
 	d.gateway, err = datapath.New(datapath.Config{
 		Device:   in.device,
 		Sockets:  sockets,

@@ -38,7 +38,8 @@ func openInside(g config.Gateway, conns []config.Connection, opts Options, opene
 	if mtu == 0 {
 		mtu = deviceMTU(conns)
 	}
-	dev, err := tun.Open(tun.Config{Name: cfg.Name, MTU: mtu})
+	use := g.Datapath.Offloads
+	dev, err := tun.Open(tun.Config{Name: cfg.Name, MTU: mtu, NoTSO: !use.Allowed(use.TUNTSO), NoUSO: !use.Allowed(use.TUNUSO)})
 	if err != nil {
 		return inside{}, err
 	}
@@ -147,16 +148,18 @@ func algorithmsOf(proposals []suite.Proposal) []*protect.Algorithm {
 
 // openOutside opens the sockets: for each address of ours one on the IKE port and one on the NAT traversal port. Without
 // addresses every address of both families is ours; a host without IPv6 does without.
-func openOutside(cfg config.Outside, conns []config.Connection, opts Options, opened *cleanup) ([]datapath.Socket, error) {
+func openOutside(g config.Gateway, conns []config.Connection, opts Options, opened *cleanup) ([]datapath.Socket, error) {
 	listen := opts.Listen
 	if listen == nil {
 		listen = transport.Listen
 	}
+	cfg, use := g.Outside, g.Datapath.Offloads
 	addrs, fixed := outsideAddrs(cfg, conns)
 	var out []datapath.Socket
 	for _, a := range addrs {
 		for _, port := range []uint16{cfg.IKEPort, cfg.NATTPort} {
-			s, err := listen(transport.Config{Addr: netip.AddrPortFrom(a, port), Interface: cfg.Interface})
+			s, err := listen(transport.Config{Addr: netip.AddrPortFrom(a, port), Interface: cfg.Interface,
+				NoGSO: !use.Allowed(use.UDPGSO), NoGRO: !use.Allowed(use.UDPGRO)})
 			if !fixed && a.Is6() && errors.Is(err, syscall.EAFNOSUPPORT) {
 				continue
 			}

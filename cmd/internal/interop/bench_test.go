@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,9 +17,10 @@ import (
 
 const (
 	benchRepeats = 3
-	benchSeconds = "4"
+	benchSeconds = "3"
 	addrA, addrB = "10.1.0.1", "10.2.0.1" // inner addresses of a and b
 	clockTicks   = 100                    // of /proc/PID/stat, USER_HZ
+	anchor       = "wireguard-go"         // that the ratios are to
 )
 
 // A contender is a pair of gateways. start brings them up at a and b and returns the two daemons.
@@ -27,19 +29,52 @@ type contender struct {
 	start func(l *lab) (a, b *process, err error)
 }
 
-var contenders = []contender{
-	{"twinbore aes128gcm16", func(l *lab) (a, b *process, err error) { return l.twinbores("aes128gcm16") }},
-	{"twinbore chacha20poly1305", func(l *lab) (a, b *process, err error) { return l.twinbores("chacha20poly1305") }},
-	{"wireguard-go", (*lab).wireguards},
-	{"strongSwan libipsec aes128gcm16", func(l *lab) (a, b *process, err error) { return l.charons("aes128gcm16") }},
+// A load is what goes through the gateways, from a to b. run returns what arrived: bits, and a rate.
+type load struct {
+	name, unit string
+	per        float64 // of the rate, in one unit
+	run        func(l *lab) (bits, rate float64, err error)
 }
 
-// A sample is one run: bits per second, and CPU seconds of both daemons for 10^9 bits.
+// ours is twinbore with a suite and offloads as the configuration has them.
+func ours(name, esp, offloads string) contender {
+	return contender{name, func(l *lab) (a, b *process, err error) { return l.twinbores(esp, offloads) }}
+}
+
+var (
+	tcp1    = tcpLoad("TCP, 1 flow", "1")
+	tcp4    = tcpLoad("TCP, 4 flows", "4")
+	udp200  = udpLoad(200)
+	udp1300 = udpLoad(1300)
+
+	gateways = []contender{
+		ours("twinbore aes128gcm16", "aes128gcm16", "auto"),
+		ours("twinbore chacha20poly1305", "chacha20poly1305", "auto"),
+		{anchor, (*lab).wireguards},
+		{"strongSwan libipsec aes128gcm16", func(l *lab) (a, b *process, err error) { return l.charons("aes128gcm16") }},
+	}
+	without = []contender{
+		ours("all offloads", "aes128gcm16", "auto"),
+		ours("tun_tso off", "aes128gcm16", "{tun_tso: off}"),
+		ours("tun_uso off", "aes128gcm16", "{tun_uso: off}"),
+		ours("udp_gso off", "aes128gcm16", "{udp_gso: off}"),
+		ours("udp_gro off", "aes128gcm16", "{udp_gro: off}"),
+		ours("aes_kernel off", "aes128gcm16", "{aes_kernel: off}"),
+		ours("none", "aes128gcm16", "none"),
+		{anchor, (*lab).wireguards},
+	}
+)
+
+// A sample is one run: a rate, and CPU seconds of both daemons for 10^9 bits.
 type sample struct{ rate, cpu float64 }
 
-// BenchmarkGateways compares TCP from a to b through two gateways of each kind. The contenders take turns, so that a
-// change of the machine's mood meets all of them; the table shows medians.
-func BenchmarkGateways(b *testing.B) {
+// BenchmarkGateways compares gateways of each kind, and BenchmarkOffloads ours with one offload less each. The contenders take
+// turns, so that a change of the machine's mood meets all of them; the tables show medians.
+func BenchmarkGateways(b *testing.B) { compete(b, gateways, tcp1, tcp4, udp200, udp1300) }
+
+func BenchmarkOffloads(b *testing.B) { compete(b, without, tcp1, udp200) }
+
+func compete(b *testing.B, contenders []contender, loads ...load) {
 	needPeers(b)
 	if _, err := os.Stat(wireguard); err != nil {
 		b.Skip("needs build/bin/wireguard; to run it: sudo make bench")
@@ -47,23 +82,47 @@ func BenchmarkGateways(b *testing.B) {
 	samples := map[string][]sample{}
 	for range b.N * benchRepeats {
 		for _, c := range contenders {
-			s, err := measure(b, c)
-			if err != nil {
+			if err := measure(b, c, loads, samples); err != nil {
 				b.Fatalf("%s: %v", c.name, err)
 			}
-			samples[c.name] = append(samples[c.name], s)
 		}
 	}
+	var lines []line
+	for _, load := range loads {
+		base := middle(samples[load.name+anchor])
+		for _, c := range contenders {
+			m := middle(samples[load.name+c.name])
+			lines = append(lines, line{c.name, load.name, m.rate / load.per, load.unit, m.rate / base.rate, m.cpu, base.cpu / m.cpu})
+		}
+	}
+	report(b, lines)
+}
+
+// A line of the table, and of the JSON file build/NAME.json. The ratios are to the anchor in the same run; more is better.
+type line struct {
+	Gateways, Load string
+	Rate           float64
+	Unit           string
+	RateRatio      float64
+	CPU            float64 // seconds of both daemons for each Gbit
+	CPURatio       float64
+}
+
+func report(b *testing.B, lines []line) {
 	fmt.Println()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "gateways\tGbit/s\tto wireguard-go\tCPU s/Gbit\tto wireguard-go\t")
-	base := middle(samples["wireguard-go"])
-	for _, c := range contenders {
-		m := middle(samples[c.name])
-		fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t\n", c.name, m.rate/1e9, m.rate/base.rate, m.cpu, m.cpu/base.cpu)
-		b.ReportMetric(m.rate/1e9, strings.ReplaceAll(c.name, " ", "-")+"-Gbit/s")
+	fmt.Fprintf(w, "load\tgateways\trate\t\tto %s\tCPU s/Gbit\tGbit/CPU s to %s\t\n", anchor, anchor)
+	for _, l := range lines {
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%s\t%.2f\t%.3f\t%.2f\t\n", l.Load, l.Gateways, l.Rate, l.Unit, l.RateRatio, l.CPU, l.CPURatio)
 	}
 	w.Flush()
+	text, err := json.MarshalIndent(lines, "", " ")
+	if err == nil {
+		err = os.WriteFile("../../../build/"+b.Name()+".json", text, 0o644)
+	}
+	if err != nil {
+		b.Error(err)
+	}
 }
 
 // middle is the median of each of the two figures.
@@ -77,35 +136,42 @@ func middle(all []sample) sample {
 	return sample{rates[len(rates)/2], cpus[len(cpus)/2]}
 }
 
-func measure(b *testing.B, c contender) (s sample, err error) {
+// measure brings a contender's gateways up and adds a sample of each load.
+func measure(b *testing.B, c contender, loads []load, samples map[string][]sample) error {
 	l := newLab(b)
 	defer l.close()
 	one, two, err := c.start(l)
 	if err != nil {
-		return s, err
+		return err
 	}
 	err = until(20*time.Second, func() error {
 		_, err := run(limitTool, l.on("a", "ping", "-n", "-c", "1", "-W", "1", "-I", addrA, addrB)...)
 		return err
 	})
 	if err != nil {
-		return s, fmt.Errorf("%w\n%s\n%s", err, tail(one.output(), 20), tail(two.output(), 20))
+		return fmt.Errorf("%w\n%s\n%s", err, tail(one.output(), 20), tail(two.output(), 20))
 	}
-	before, err := cpuSeconds(one, two)
-	if err != nil {
-		return s, err
+	for _, load := range loads {
+		before, err1 := cpuSeconds(one, two)
+		bits, rate, err := load.run(l)
+		after, err2 := cpuSeconds(one, two)
+		if err := errors.Join(err1, err, err2); err != nil {
+			return fmt.Errorf("%s: %w", load.name, err)
+		}
+		samples[load.name+c.name] = append(samples[load.name+c.name], sample{rate, (after - before) / (bits / 1e9)})
 	}
-	server, err := l.startIperf("b", addrB)
-	if err != nil {
-		return s, err
-	}
-	defer server.stop(limitTool)
-	bits, rate, err := l.iperfOnce("a", addrB, benchSeconds, "-B", addrA)
-	if err != nil {
-		return s, err
-	}
-	after, err := cpuSeconds(one, two)
-	return sample{rate, (after - before) / (bits / 1e9)}, err
+	return nil
+}
+
+func tcpLoad(name, flows string) load {
+	return load{name, "Gbit/s", 1e9, func(l *lab) (bits, rate float64, err error) {
+		server, err := l.startIperf("b", addrB)
+		if err != nil {
+			return 0, 0, err
+		}
+		defer server.stop(limitTool)
+		return l.iperfOnce("a", addrB, benchSeconds, "-B", addrA, "-P", flows)
+	}}
 }
 
 // cpuSeconds is the time that processes have spent so far, in the program and in the kernel for it (proc(5)).
@@ -132,15 +198,15 @@ func cpuSeconds(procs ...*process) (sum float64, err error) {
 }
 
 // benchFile is a file of testdata/interop/bench with its values put in.
-func (l *lab) benchFile(name, esp string) (string, error) {
+func (l *lab) benchFile(name, esp, offloads string) (string, error) {
 	b, err := os.ReadFile(scenarios + "/bench/" + name)
-	return strings.NewReplacer("@DIR@", l.dir, "@ESP@", esp).Replace(string(b)), err
+	return strings.NewReplacer("@DIR@", l.dir, "@ESP@", esp, "@OFFLOADS@", offloads).Replace(string(b)), err
 }
 
-func (l *lab) twinbores(esp string) (a, b *process, err error) {
+func (l *lab) twinbores(esp, offloads string) (a, b *process, err error) {
 	var procs [2]*process
 	for i, host := range []string{"b", "a"} { // b waits for a
-		conf, err := l.benchFile(host+".yaml", esp)
+		conf, err := l.benchFile(host+".yaml", esp, offloads)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -156,7 +222,7 @@ func (l *lab) twinbores(esp string) (a, b *process, err error) {
 func (l *lab) charons(esp string) (a, b *process, err error) {
 	var both [2]*charon
 	for i, host := range []string{"a", "b"} {
-		conf, err := l.benchFile(host+".swanctl.conf", esp)
+		conf, err := l.benchFile(host+".swanctl.conf", esp, "")
 		if err != nil {
 			return nil, nil, err
 		}

@@ -19,7 +19,8 @@ import (
 )
 
 // roleEnv makes the test program one of the two ends of a probe, in the namespace it was started in:
-// "echo ADDR" answers, "probe ADDR" sends 1,000 numbered packets a second until SIGTERM and then says what came back.
+// "echo ADDR" answers, "probe ADDR" sends 1,000 numbered packets a second until SIGTERM and then says what came back. For
+// benchmarks "flood" sends and "sink" counts, see flood_test.go.
 const roleEnv = "TWINBORE_INTEROP_ROLE"
 
 func TestMain(m *testing.M) {
@@ -30,6 +31,10 @@ func TestMain(m *testing.M) {
 		err = echo(addr)
 	case "probe":
 		err = probe(addr)
+	case "flood":
+		err = flood(addr)
+	case "sink":
+		err = sink(addr)
 	default:
 		os.Exit(m.Run())
 	}

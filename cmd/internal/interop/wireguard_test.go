@@ -34,7 +34,7 @@ func (l *lab) wireguards() (a, b *process, err error) {
 		if procs[i], err = l.startWireguard(e.host, conf); err != nil {
 			return nil, nil, err
 		}
-		l.must("ip", "-n", l.ns(e.host), "link", "set", "wg0", "mtu", "1420", "up")
+		l.must("ip", "-n", l.ns(e.host), "link", "set", "wg0", "mtu", "1420", "txqueuelen", "5000", "up") // as long a queue as ours
 		l.must("ip", "-n", l.ns(e.host), "route", "add", e.network, "dev", "wg0")
 	}
 	return procs[0], procs[1], nil

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+
+	"twinbore/tunnel/tun"
 )
 
 func TestPacketsPassBothWays(t *testing.T) {
@@ -14,22 +16,21 @@ func TestPacketsPassBothWays(t *testing.T) {
 	for _, p := range []string{"one", "two", "three"} {
 		f.Out <- []byte(p)
 	}
-	bufs, sizes := [][]byte{make([]byte, 7), make([]byte, 7)}, make([]int, 2)
-	n, err := dev.Read(bufs, sizes, 4)
-	if n != 2 || err != nil {
-		t.Fatalf("Read = %d, %v; want both buffers filled", n, err)
-	}
-	for i, want := range []string{"one", "two"} {
-		if got := string(bufs[i][4 : 4+sizes[i]]); got != want {
-			t.Errorf("packet %d = %q, want %q", i, got, want)
+	fr := tun.Frame{Buf: make([]byte, 7), At: 4}
+	for _, want := range []string{"one", "two"} {
+		if ok, err := dev.Poll(&fr); !ok || err != nil || string(fr.Packet()) != want {
+			t.Errorf("Poll = %v, %v, %q; want %q", ok, err, fr.Packet(), want)
 		}
 	}
-	if n, err := dev.Read(bufs, sizes, 4); n != 1 || err != nil || sizes[0] != 3 {
-		t.Errorf("Read = %d, %v, %d octets; want 1 packet, cut to the 3 octets there is room for", n, err, sizes[0])
+	if err := dev.Read(&fr); err != nil || string(fr.Packet()) != "thr" {
+		t.Errorf("Read = %v, %q; want the packet cut to the 3 octets there is room for", err, fr.Packet())
+	}
+	if ok, err := dev.Poll(&fr); ok || err != nil {
+		t.Errorf("Poll of an empty device = %v, %v", ok, err)
 	}
 
 	out := []byte("headpayload")
-	if n, err := dev.Write([][]byte{out}, 4); n != 1 || err != nil {
+	if n, err := dev.Write([]tun.Frame{{Buf: out, At: 4, N: 7}}); n != 1 || err != nil {
 		t.Fatalf("Write = %d, %v", n, err)
 	}
 	out[4] = 'X' // the writer's buffer is the writer's again
@@ -43,8 +44,7 @@ func TestPacketsPassBothWays(t *testing.T) {
 
 func TestAHostThatDoesNotReadLosesPackets(t *testing.T) {
 	f := New(1400)
-	bufs := make([][]byte, queue+2)
-	n, err := f.Device().Write(bufs, 0)
+	n, err := f.Device().Write(make([]tun.Frame, queue+2))
 	if n != queue || !errors.Is(err, syscall.ENOBUFS) || f.Dropped() != 2 {
 		t.Errorf("Write = %d, %v, %d dropped; want %d, ENOBUFS, 2", n, err, f.Dropped(), queue)
 	}
@@ -63,8 +63,7 @@ func TestCloseEndsAWaitingRead(t *testing.T) {
 				f := New(1400)
 				result := make(chan error, 1)
 				go func() {
-					_, err := f.Device().Read([][]byte{make([]byte, 10)}, make([]int, 1), 0)
-					result <- err
+					result <- f.Device().Read(&tun.Frame{Buf: make([]byte, 10)})
 				}()
 				synctest.Wait()
 				end.do(f)
@@ -76,7 +75,7 @@ func TestCloseEndsAWaitingRead(t *testing.T) {
 	}
 	f := New(1400)
 	f.Device().Close()
-	if n, err := f.Device().Write([][]byte{{1}}, 0); n != 0 || err != os.ErrClosed {
+	if n, err := f.Device().Write([]tun.Frame{{Buf: []byte{1}, N: 1}}); n != 0 || err != os.ErrClosed {
 		t.Errorf("Write after Close = %d, %v; want 0, os.ErrClosed", n, err)
 	}
 	if err := f.Device().Close(); err != nil {

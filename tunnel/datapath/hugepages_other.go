@@ -1,0 +1,5 @@
+//go:build !linux
+
+package datapath
+
+func preferHugePages([]byte) {}

@@ -1,0 +1,29 @@
+package tun
+
+import "golang.org/x/sys/unix"
+
+const (
+	tsoFlags = unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN
+	usoFlags = unix.TUN_F_USO4 | unix.TUN_F_USO6
+)
+
+// offer tells the kernel which superpackets may come, and returns what it agreed to. A kernel that does not know
+// a flag refuses all: those of UDP came with Linux 6.2.
+func offer(fd int, cfg Config) Offloads {
+	for _, o := range []Offloads{{TSO: true, USO: true}, {TSO: true}, {USO: true}} {
+		if o.TSO && cfg.NoTSO || o.USO && cfg.NoUSO {
+			continue
+		}
+		flags := unix.TUN_F_CSUM
+		if o.TSO {
+			flags |= tsoFlags
+		}
+		if o.USO {
+			flags |= usoFlags
+		}
+		if unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, flags) == nil {
+			return o
+		}
+	}
+	return Offloads{}
+}
