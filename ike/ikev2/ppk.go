@@ -21,9 +21,6 @@ type PPK struct {
 
 func (p PPK) usable() bool { return len(p.Key) > 0 }
 
-// maxPPKID bounds what we send and compare, octets.
-const maxPPKID = 255
-
 // ppkIDFixed is the type of a PPK_ID that is a fixed string (RFC 8784 §5.1).
 const ppkIDFixed = 2
 
