@@ -34,13 +34,13 @@ func udpLoad(size int) load {
 	return load{fmt.Sprintf("UDP, %d octets", size), "k packets/s", 1e3, func(l *lab) (bits, rate float64, err error) {
 		for _, first := range []float64{floodFirst, floodFirst / 20} { // the second for those that cannot do the first
 			for offered, failed := first, 0; offered < floodTop && failed < 2; offered *= floodGrowth {
-				sent, got, err := l.flood(size, int(offered))
+				sent, got, took, err := l.flood(size, int(offered))
 				if err != nil {
 					return 0, 0, err
 				}
 				bits += float64(got * size * 8)
 				failed++
-				if reached := float64(got) / floodTime.Seconds(); float64(got) >= (1-floodLoss)*float64(sent) && reached > rate {
+				if reached := float64(got) / took; float64(got) >= (1-floodLoss)*float64(sent) && reached > rate {
 					rate, failed = reached, 0
 				}
 			}
@@ -52,12 +52,13 @@ func udpLoad(size int) load {
 	}}
 }
 
-// flood sends from a to b for floodTime and returns how many packets left and how many arrived.
-func (l *lab) flood(size, rate int) (sent, got int, err error) {
+// flood sends from a to b for floodTime and returns how many packets left, how many arrived, and the seconds that the
+// sender took.
+func (l *lab) flood(size, rate int) (sent, got int, took float64, err error) {
 	at := fmt.Sprintf("%s:%d", addrB, floodPort)
 	sink, err := l.start("b", "sink", []string{roleEnv + "=sink " + at}, os.Args[0])
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	if err := sink.ready(limitTool, func() error {
 		if !strings.Contains(sink.output(), "listening") {
@@ -65,19 +66,19 @@ func (l *lab) flood(size, rate int) (sent, got int, err error) {
 		}
 		return nil
 	}); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	out, err := runWith(limitTool, []string{fmt.Sprintf("%s=flood %s %s %d %d", roleEnv, addrA, at, size, rate)}, l.on("a", os.Args[0])...)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	time.Sleep(200 * time.Millisecond) // what is under way
 	if err := sink.stop(limitTool); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
-	_, err1 := fmt.Sscan(out, &sent)
+	_, err1 := fmt.Sscan(out, &sent, &took)
 	_, err2 := fmt.Sscanf(sink.output(), "listening\n%d", &got)
-	return sent, got, errors.Join(err1, err2)
+	return sent, got, took, errors.Join(err1, err2)
 }
 
 // flood is the role that sends: "LOCAL REMOTE SIZE RATE".
@@ -99,11 +100,11 @@ func flood(words string) error {
 	for {
 		past := time.Since(start)
 		if past >= floodTime {
-			fmt.Println(sent)
+			fmt.Println(sent, past.Seconds())
 			return nil
 		}
 		due := int(past.Seconds() * float64(rate))
-		for sent < due {
+		for sent < due && time.Since(start) < floodTime {
 			now := ms[:min(floodBurst, due-sent)]
 			for i := range now {
 				binary.BigEndian.PutUint64(now[i].Buf, uint64(sent+i))
