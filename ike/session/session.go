@@ -39,7 +39,7 @@ type Datagram struct {
 type Op uint8
 
 const (
-	Install  Op = iota // inbound works at once; outbound is ready but not used until Activate, unless the peer has no other
+	Install  Op = iota // inbound works at once; outbound is ready but not used until Activate
 	Activate           // outbound traffic moves here
 	Remove             // both directions end
 	Move               // the outer path changed
