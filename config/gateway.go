@@ -175,7 +175,7 @@ var secretsKind = object(
 
 var limitsKind = object(
 	at("half_open", whole[int](1, 1_000_000), func(l *Limits) *int { return &l.HalfOpen }, "IKE SAs that are not authenticated yet"),
-	at("cookie_threshold", whole[int](0, 1_000_000), func(l *Limits) *int { return &l.CookieThreshold }, "half-open IKE SAs from which on cookies are asked for"),
+	at("cookie_threshold", whole[int](0, 1_000_000), func(l *Limits) *int { return &l.CookieThreshold }, "half-open IKE SAs from which on cookies are asked for; 0: always"),
 	at("ike_per_source_rps", whole[int](1, 1_000_000), func(l *Limits) *int { return &l.IKEPerSourceRPS }, "IKE requests a second from one source"),
 	at("max_connections", whole[int](1, 1_000_000), func(l *Limits) *int { return &l.MaxConnections }, "connections in the configuration"),
 	at("max_static_routes", whole[int](1, 1_000_000), func(l *Limits) *int { return &l.MaxStaticRoutes }, "remote_networks of one connection"),

@@ -59,7 +59,7 @@ type Config struct {
 // Limits bound what peers that have not proven who they are may cost. A zero field means its default.
 type Limits struct {
 	HalfOpen        int // unauthenticated IKE SAs in all, besides the room kept for configured addresses; 200
-	CookieThreshold int // from so many unauthenticated IKE SAs on, a cookie is asked for (RFC 7296 §2.6); 50
+	CookieThreshold int // from so many unauthenticated IKE SAs on, a cookie is asked for (RFC 7296 §2.6); 50. Below zero: always
 	PerSource       int // unauthenticated IKE SAs of one IPv4 address or one IPv6 /64; 5
 	IKEPerSourceRPS int // IKE_SA_INIT requests a second of one IPv4 address or one IPv6 /64; 20
 }
@@ -69,7 +69,7 @@ func (l Limits) withDefaults() Limits {
 		field    *int
 		fallback int
 	}{{&l.HalfOpen, 200}, {&l.CookieThreshold, 50}, {&l.PerSource, 5}, {&l.IKEPerSourceRPS, 20}} {
-		if *f.field <= 0 {
+		if *f.field == 0 {
 			*f.field = f.fallback
 		}
 	}

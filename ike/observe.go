@@ -75,7 +75,11 @@ func (e *Engine) record(ev session.Event) {
 		}
 		e.count.addTo(e.count.events, series)
 	}
-	if !e.log.Enabled(context.Background(), w.level) {
+	level := w.level
+	if ev.Reason == session.AdminDown { // the operator wanted it, or the end of the daemon did
+		level = min(level, slog.LevelInfo)
+	}
+	if !e.log.Enabled(context.Background(), level) {
 		return
 	}
 	attrs := append([]slog.Attr{slog.String("peer", ev.Peer)}, w.attrs(ev)...)
@@ -88,7 +92,7 @@ func (e *Engine) record(ev session.Event) {
 			attrs = append(attrs, slog.Int("unlogged", skipped))
 		}
 	}
-	e.log.LogAttrs(context.Background(), w.level, ev.Kind.String(), attrs...)
+	e.log.LogAttrs(context.Background(), level, ev.Kind.String(), attrs...)
 }
 
 // dropped counts a received message that changed nothing, and logs it at a bounded rate.

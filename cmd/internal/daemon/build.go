@@ -82,8 +82,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		Observe:   d.observe,
 		Rand:      opts.Rand,
 		Shards:    shards(opts),
-		Limits: ike.Limits{HalfOpen: cfg.Gateway.Limits.HalfOpen, CookieThreshold: cfg.Gateway.Limits.CookieThreshold,
-			IKEPerSourceRPS: cfg.Gateway.Limits.IKEPerSourceRPS},
+		Limits:    limitsOf(cfg.Gateway.Limits),
 	})
 	d.host = in.host
 	d.routes = newRoutes(d.log, in.host, d.gateway)
@@ -173,6 +172,16 @@ func (l *loop) add(c config.Connection, opts Options) error {
 	conn.logic = tunnel.New(logic, l.started)
 	l.conns = append(l.conns, conn)
 	return nil
+}
+
+// limitsOf translates what strangers may cost. A threshold of 0 half-open IKE SAs is reached by nobody at all; the engine
+// would take its zero for the default.
+func limitsOf(l config.Limits) ike.Limits {
+	out := ike.Limits{HalfOpen: l.HalfOpen, CookieThreshold: l.CookieThreshold, IKEPerSourceRPS: l.IKEPerSourceRPS}
+	if out.CookieThreshold == 0 {
+		out.CookieThreshold = -1
+	}
+	return out
 }
 
 // shards is one goroutine per core, or one that can be repeated.

@@ -5,8 +5,12 @@ import (
 	"twinbore/ike/session"
 )
 
-// failed reports whether an event is the end of a negotiation that both ends may have to be compared for (F3).
+// failed reports whether an event is the end of a negotiation that both ends may have to be compared for (F3). One that
+// was given up on purpose is none.
 func failed(ev session.Event) bool {
+	if ev.Reason == session.AdminDown {
+		return false
+	}
 	switch ev.Kind {
 	case session.Failed, session.ChildFailed:
 		return true
