@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"twinbore/esp"
+	"twinbore/tunnel/transport"
 )
 
 // A tunnel is what lasts of a tunnel while its Child SAs come and go: its counters, and which SAs it has.
@@ -130,7 +131,7 @@ func (g *Gateway) install(c *child, ch esp.Child) (err error) {
 // laneFor finds the socket for a path. The MTU is not in it yet.
 func (g *Gateway) laneFor(path esp.Path) (lane, error) {
 	sock := g.socketFor(path)
-	if sock == nil || !sock.natt {
+	if sock == nil || sock.use != transport.ForNATT {
 		return lane{}, fmt.Errorf("no socket for ESP in UDP on path %v; it leaves by port %d", path, g.cfg.NATTPort)
 	}
 	return lane{path: path, sock: sock}, nil

@@ -114,8 +114,17 @@ func New(cfg Config) (*Gateway, error) {
 	g.guarded = append(g.guarded, cfg.Guarded...)
 	for _, s := range cfg.Sockets {
 		port := s.Port()
-		g.sockets = append(g.sockets, &socket{Socket: s, port: port, natt: port == cfg.NATTPort})
-		g.guarded = append(g.guarded, port)
+		use := transport.ForIKE
+		switch port {
+		case 0:
+			use = transport.ForESP
+		case cfg.NATTPort:
+			use = transport.ForNATT
+		}
+		g.sockets = append(g.sockets, &socket{Socket: s, port: port, use: use})
+		if port != 0 {
+			g.guarded = append(g.guarded, port)
+		}
 	}
 	g.policy.Store(&policy{table: new(fib.Table)})
 	g.own.Store(&fib.Hosts{})
@@ -126,8 +135,8 @@ func New(cfg Config) (*Gateway, error) {
 // A socket is a Socket and what the Gateway remembers of it.
 type socket struct {
 	Socket
-	port uint16
-	natt bool // port is the one for NAT traversal
+	port uint16 // 0: none
+	use  transport.Use
 }
 
 // socketFor returns the socket that sends on a path, or nil.
@@ -150,7 +159,7 @@ func (g *Gateway) isOuterPort(source, destination uint16) bool {
 			return true
 		}
 		for _, s := range g.sockets {
-			if s.port == port {
+			if s.port == port && port != 0 {
 				return true
 			}
 		}

@@ -111,7 +111,7 @@ func (g *Gateway) WriteIKE(b []byte, on esp.Path) error {
 	if sock == nil {
 		return fmt.Errorf("no socket for IKE on path %v", on)
 	}
-	if sock.natt {
+	if sock.use == transport.ForNATT {
 		b = transport.AddMarker(nil, b)
 	}
 	_, err := sock.Write([]transport.Message{{Buf: b, N: len(b), Path: on}})

@@ -80,7 +80,7 @@ func (w *receiver) message(m *transport.Message) {
 	n := m.Datagrams()
 	for i := 0; i < n; {
 		b := m.Datagram(i)
-		kind, payload := transport.Classify(w.sock.natt, b)
+		kind, payload := transport.Classify(w.sock.use, b)
 		if kind != transport.ESP {
 			w.other(kind, payload, m.Path)
 			i++

@@ -51,7 +51,7 @@ func (g *Gateway) Drops() map[string]uint64 {
 	}
 	for _, s := range g.sockets {
 		lost := s.Drops()
-		for reason, n := range map[string]uint64{"overflow": lost.Overflow, "truncated": lost.Truncated, "group": lost.Group} {
+		for reason, n := range map[string]uint64{"overflow": lost.Overflow, "truncated": lost.Truncated, "group": lost.Group, "fragment": lost.Fragment} {
 			if n != 0 {
 				total[reason] += n
 			}

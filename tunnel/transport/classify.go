@@ -37,24 +37,33 @@ func (k Kind) String() string {
 	return "malformed"
 }
 
-// Classify says what the payload b of a UDP datagram is and returns the part that the next reader wants: the IKE
-// message without its marker, or the ESP packet from its SPI. The result is part of b; it is nil for the other
-// kinds. natt tells that b arrived on the port for NAT traversal, where the three share a port (RFC 3948 §2).
-// On the plain IKE port there is IKE and nothing else; ESP is never taken from it.
+// A Use says what a socket is there for.
+type Use uint8
+
+// The uses.
+const (
+	ForIKE  Use = iota // UDP, the plain IKE port: IKE and nothing else
+	ForNATT            // UDP, the port for NAT traversal: IKE behind its marker, ESP and keepalives (RFC 3948 §2)
+	ForESP             // IP protocol 50: ESP and nothing else (RFC 4303)
+)
+
+// Classify says what the payload b of a datagram is, by what its socket is for, and returns the part that the next reader
+// wants: the IKE message without its marker, or the ESP packet from its SPI. The result is part of b; it is nil for the other
+// kinds. ESP is never taken from the plain IKE port, and nothing else from a socket of ESP.
 //
 // A keepalive says nothing about the peer: it is not authenticated and not a sign of life (RFC 3948 §4).
-func Classify(natt bool, b []byte) (Kind, []byte) {
+func Classify(use Use, b []byte) (Kind, []byte) {
 	switch {
-	case !natt:
+	case use == ForIKE:
 		return ikeOrMalformed(b)
-	case len(b) == 1 && b[0] == KeepaliveOctet:
+	case use == ForNATT && len(b) == 1 && b[0] == KeepaliveOctet:
 		return Keepalive, nil
 	case len(b) < espHeaderLen:
 		return Malformed, nil
 	}
 	spi := binary.BigEndian.Uint32(b)
 	switch {
-	case spi == 0:
+	case spi == 0 && use == ForNATT:
 		return ikeOrMalformed(b[MarkerLen:])
 	case spi < firstUsableSPI:
 		return Malformed, nil

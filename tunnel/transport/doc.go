@@ -1,16 +1,17 @@
-// Package transport carries IKE and UDP-encapsulated ESP over UDP sockets, and tells the two apart (RFC 3948).
+// Package transport carries IKE and ESP over UDP sockets, and tells the two apart (RFC 3948); and ESP by itself, as
+// IP protocol 50, over raw sockets.
 //
-//	         port 500                         port 4500 (or the port chosen for NAT traversal)
-//	            │                                 │
-//	recvmmsg ───┴────────── Socket.Read ──────────┴─── recvmmsg
+//	 port 500        port 4500 (or the port chosen for NAT traversal)        IP protocol 50
+//	    │                        │                                                │
+//	recvmmsg ─────────────── Socket.Read ──────────────────────────────────── recvmmsg
 //	                             │ []Message: octets, and the outer addresses they came over
-//	                   Classify(natt, Buf[:N])
+//	                   Classify(use, Buf[:N])
 //	   ┌───────────────┬─────────┴──────┬───────────────┐
 //	Keepalive         IKE              ESP          Malformed
 //	0xFF alone   marker removed   SPI is first    dropped, counted
 //
 // A Socket is bound to one address of one family. The daemon opens two for each family, the IKE port and the NAT
-// traversal port. A socket that is bound to the unspecified address still knows the local address of each datagram
+// traversal port, and one of IP protocol 50 where that is wanted and allowed. A socket that is bound to the unspecified address still knows the local address of each datagram
 // and sends from the address it is told to, by IP_PKTINFO and IPV6_PKTINFO.
 //
 // Who owns what: one goroutine reads a socket; any number may write to it. The buffers belong to the caller and are
@@ -27,9 +28,9 @@
 // A run of datagrams of one size to one place is one message, one header in the kernel and one walk through its
 // network, both ways (UDP_SEGMENT, UDP_GRO): at 64 KB this is worth more than all else. What the kernel will not cut is
 // cut here (gso_linux.go), so that a run is never lost for an offload; datagrams without a UDP checksum, which Linux's own
-// ESP sends, come one by one whatever the socket asks for.
+// ESP sends, come one by one whatever the socket asks for. So does all ESP without UDP: the kernel has no such runs for it, and
+// it is several times slower.
 //
-// Not done here: bare ESP (IP protocol 50).
-//
-// Start reading with socket.go for the words, classify.go for RFC 3948, and udp_linux.go for the socket itself.
+// Start reading with socket.go for the words, classify.go for RFC 3948, udp_linux.go for the socket itself, and esp_linux.go
+// for what is different without UDP.
 package transport

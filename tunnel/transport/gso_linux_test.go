@@ -175,7 +175,7 @@ func TestSickKernelsGetATail(t *testing.T) {
 	equal, uneven, few := runOf(44, 1472, 1472, to), runOf(44, 1472, 1000, to), runOf(7, 1472, 1472, to)
 	mustSend(t, a, equal, uneven, few)
 	got, _ := gather(t, b, 44+1+44+7)
-	if kind, _ := Classify(true, got[44]); kind != Keepalive {
+	if kind, _ := Classify(ForNATT, got[44]); kind != Keepalive {
 		t.Errorf("behind the equal run came %x, want a keepalive", got[44])
 	}
 	wantDatagrams(t, append(got[:44:44], got[45:]...), equal, uneven, few)

@@ -12,7 +12,7 @@ import (
 
 // privateNetwork gives the test a network namespace of its own, with a loopback interface that is down. The test's
 // thread is never unlocked, so it ends with the test and takes the namespace along.
-func privateNetwork(t *testing.T) {
+func privateNetwork(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root for a network namespace")
@@ -24,7 +24,7 @@ func privateNetwork(t *testing.T) {
 }
 
 // loopbackUp brings lo up with an MTU in octets.
-func loopbackUp(t *testing.T, mtu uint32) {
+func loopbackUp(t testing.TB, mtu uint32) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

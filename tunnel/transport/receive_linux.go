@@ -14,6 +14,10 @@ func (s *socket) Read(ms []Message) (int, error) {
 	}
 	for {
 		for i := range ms {
+			if s.heads != nil {
+				s.in.offerBehind(i, s.heads[i][:], ms[i].Buf)
+				continue
+			}
 			s.in.offer(i, ms[i].Buf)
 		}
 		s.inWant = len(ms)
@@ -60,12 +64,17 @@ func (s *socket) collect(got []Message) int {
 			s.group.Add(1)
 			continue
 		}
+		length, ok := s.payload(i, got[i].Buf)
+		if !ok {
+			s.fragment.Add(1)
+			continue
+		}
 		remote := s.in.nameOf(i)
 		if scope := s.in.names[i].Scope_id; remote.Addr().IsLinkLocalUnicast() && remote.Addr().Is6() && scope != 0 {
 			remote = netip.AddrPortFrom(s.zones.add(remote.Addr(), scope), remote.Port())
 		}
 		got[n].Buf, got[i].Buf = got[i].Buf, got[n].Buf
-		got[n].N = int(h.n)
+		got[n].N = length
 		got[n].Stride, got[n].TOS = 0, a.tos
 		if a.stride < got[n].N {
 			got[n].Stride = max(a.stride, 0)

@@ -73,7 +73,11 @@ func (s *socket) targetOf(m *Message) (target, bool) {
 	if !remote.IsValid() || remote.Is6() != v6 || local.IsValid() && local.Is6() != v6 {
 		return target{}, false
 	}
-	return target{remote: remote, port: m.Path.Remote.Port(), scope: s.zones.index(remote), local: local, tos: m.TOS}, true
+	port := m.Path.Remote.Port()
+	if s.bare {
+		port = 0 // for IPv6 it would name another protocol
+	}
+	return target{remote: remote, port: port, scope: s.zones.index(remote), local: local, tos: m.TOS}, true
 }
 
 // send sends what is queued and empties the queue.

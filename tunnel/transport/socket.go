@@ -17,7 +17,7 @@ import (
 //
 // For Write the caller sets all: Buf[:N] goes to Path.Remote, from Path.Local.Addr(). If that address is
 // unspecified or the zero Addr, the kernel chooses one by its routes. The port is always the socket's own. A run
-// has at most MaxRun datagrams and MaxRunLen octets.
+// has at most MaxRun datagrams and MaxRunLen octets. Where there is no UDP, all ports are 0.
 type Message struct {
 	Buf    []byte
 	N      int   // octets of Buf that are payload
@@ -63,7 +63,7 @@ type Socket interface {
 	// which none leaves. A run that the kernel does not cut is cut here.
 	Write(ms []Message) (n int, err error)
 
-	// Port returns the local UDP port.
+	// Port returns the local UDP port; 0 for a socket of IP protocol 50, which has none.
 	Port() uint16
 
 	// Drops returns what this socket has lost since it was opened.
@@ -81,6 +81,7 @@ type Drops struct {
 	Overflow  uint64 // came in while the receive buffer was full
 	Truncated uint64 // came in larger than the buffer offered for it
 	Group     uint64 // came in by multicast or broadcast; neither IKE nor ESP is ever sent so
+	Fragment  uint64 // came in as a part of an IP packet, or without a whole IP header; ESP is taken from neither (RFC 4303 §3.4.1)
 	Send      uint64 // could not be sent
 }
 
@@ -91,10 +92,10 @@ type Offloads struct {
 	Refused uint64 // runs that it would not cut, and that were sent in pieces instead
 }
 
-// Config says what Listen binds to.
+// Config says what Listen and ListenESP bind to.
 type Config struct {
 	// Addr is the local address and port. An unspecified address stands for every address of its family, never
-	// for those of the other one. Port 0 lets the kernel choose.
+	// for those of the other one. Port 0 lets the kernel choose; ListenESP does not look at it.
 	Addr netip.AddrPort
 	// Interface, if not empty, limits the socket to one network interface (SO_BINDTODEVICE).
 	Interface string

@@ -13,15 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is a UDP socket of one family. The reader owns in; writing guards out. Both are vectors of headers that the
-// kernel fills or reads, made once, so that a datagram costs no allocation.
+// socket is a socket of one family: of UDP, or of IP protocol 50 (esp_linux.go). The reader owns in; writing guards out. Both
+// are vectors of headers that the kernel fills or reads, made once, so that a datagram costs no allocation.
 type socket struct {
-	conn  *net.UDPConn
+	conn  kernelConn
 	raw   syscall.RawConn
+	bare  bool // without UDP
 	bound netip.AddrPort
 	zones zones
 
 	in     *vector
+	heads  *outerHeaders         // the IP headers that come before the payloads; nil: none do
 	inDo   func(fd uintptr) bool // receive, made into a value once: a method value allocates
 	inWant int
 	inGot  int
@@ -39,9 +41,16 @@ type socket struct {
 	outErr  syscall.Errno // the first
 	gso     segmenting
 
-	gro                              bool
-	overflow, truncated, group, lost atomic.Uint64
-	kernelDrops                      uint32 // the kernel's own count of overflows, as last told; the reader's
+	gro                                        bool
+	overflow, truncated, group, fragment, lost atomic.Uint64
+
+	kernelDrops uint32 // the kernel's own count of overflows, as last told; the reader's
+}
+
+// A kernelConn is a *net.UDPConn or a *net.IPConn.
+type kernelConn interface {
+	net.PacketConn
+	syscall.Conn
 }
 
 // Listen opens a UDP socket. The error names the address and what the operating system said: most often that
@@ -51,11 +60,25 @@ func Listen(cfg Config) (Socket, error) {
 	if !addr.IsValid() {
 		return nil, errors.New("listen for UDP: no local address")
 	}
-	network, v6 := "udp4", addr.Is6()
-	if v6 {
+	network := "udp4"
+	if addr.Is6() {
 		network = "udp6" // also sets IPV6_V6ONLY: the IPv4 addresses are another socket's
 	}
 	at := netip.AddrPortFrom(addr, cfg.Addr.Port())
+	s, err := open(network, at.String(), cfg)
+	if err != nil {
+		return nil, fmt.Errorf("listen on UDP %s: %w", at, explain(err))
+	}
+	port := s.conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	s.bound = netip.AddrPortFrom(addr, port)
+	s.gso.init(!cfg.NoGSO)
+	s.gro = !cfg.NoGRO && s.enableGRO()
+	return s, nil
+}
+
+// open makes a socket of a network of package net, bound to an address. Its caller sets bound.
+func open(network, at string, cfg Config) (*socket, error) {
+	v6 := cfg.Addr.Addr().Unmap().Is6()
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var refused error
 		if err := c.Control(func(fd uintptr) { refused = setOptions(int(fd), v6, cfg) }); err != nil {
@@ -63,23 +86,17 @@ func Listen(cfg Config) (Socket, error) {
 		}
 		return refused
 	}}
-	pc, err := lc.ListenPacket(context.Background(), network, at.String())
+	pc, err := lc.ListenPacket(context.Background(), network, at)
 	if err != nil {
-		return nil, fmt.Errorf("listen on UDP %s: %w", at, explain(err))
+		return nil, err
 	}
-	conn := pc.(*net.UDPConn)
+	conn := pc.(kernelConn)
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("listen on UDP %s: %w", at, err)
+		return nil, err
 	}
-	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-	s := &socket{
-		conn: conn, raw: raw, bound: netip.AddrPortFrom(addr, port),
-		in: newVector(), out: newSendVector(v6), cut: newSendVector(v6),
-	}
-	s.gso.init(!cfg.NoGSO)
-	s.gro = !cfg.NoGRO && s.enableGRO()
+	s := &socket{conn: conn, raw: raw, in: newVector(), out: newSendVector(v6), cut: newSendVector(v6)}
 	s.inDo, s.outDo = s.receive, s.transmit
 	return s, nil
 }
@@ -94,6 +111,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w (hint: another IKE daemon may be running)", err)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%w (hint: ports below 1024 need CAP_NET_BIND_SERVICE)", err)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("%w (hint: a raw socket needs CAP_NET_RAW)", err)
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return fmt.Errorf("%w (hint: the address is not on this host)", err)
 	}
@@ -105,7 +124,7 @@ func (s *socket) Port() uint16 { return s.bound.Port() }
 func (s *socket) Drops() Drops {
 	return Drops{
 		Overflow: s.overflow.Load(), Truncated: s.truncated.Load(),
-		Group: s.group.Load(), Send: s.lost.Load(),
+		Group: s.group.Load(), Fragment: s.fragment.Load(), Send: s.lost.Load(),
 	}
 }
 
@@ -130,6 +149,9 @@ func (s *socket) Close() error {
 func (s *socket) ended(err error) error {
 	if errors.Is(err, net.ErrClosed) {
 		return net.ErrClosed
+	}
+	if s.bare {
+		return fmt.Errorf("ESP socket %s: %w", s.bound.Addr(), err)
 	}
 	return fmt.Errorf("UDP socket %s: %w", s.bound, err)
 }

@@ -26,7 +26,7 @@ type mmsghdr struct {
 // A vector is what recvmmsg and sendmmsg work on. Its parts point at each other, so it is never copied.
 type vector struct {
 	msgs     [batch]mmsghdr
-	iovs     [batch][2]unix.Iovec         // the second for the tail of a run that leaves
+	iovs     [batch][2]unix.Iovec         // the second for the tail of a run that leaves, or for what comes behind an IP header
 	names    [batch]unix.RawSockaddrInet6 // also holds a RawSockaddrInet4, which is smaller
 	controls [batch][controlWords]uint64
 	runs     [batch]run // what leaves
@@ -75,6 +75,14 @@ func (v *vector) offer(i int, buf []byte) {
 	h.Namelen = unix.SizeofSockaddrInet6
 	h.SetControllen(controlLen)
 	h.Flags = 0
+}
+
+// offerBehind makes buf the place for datagram i but for its first octets, which go to head.
+func (v *vector) offerBehind(i int, head, buf []byte) {
+	v.offer(i, head)
+	v.iovs[i][1].Base = unsafe.SliceData(buf)
+	v.iovs[i][1].SetLen(len(buf))
+	v.msgs[i].hdr.SetIovlen(2)
 }
 
 // A target is where messages go to and come from, and how.

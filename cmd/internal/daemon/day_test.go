@@ -34,7 +34,11 @@ func aDay(t *testing.T) (out day) {
 		net.SetLinks(simnet.Link{Latency: 10 * time.Millisecond, Loss: 1.0 / 3})
 		digest := sha256.New()
 		net.Tap(func(now time.Time, m transport.Message) {
-			kind, msg := transport.Classify(m.Path.Local.Port() == 4500, m.Buf[:m.N])
+			use := transport.ForIKE
+			if m.Path.Local.Port() == 4500 {
+				use = transport.ForNATT
+			}
+			kind, msg := transport.Classify(use, m.Buf[:m.N])
 			if kind != transport.IKE {
 				return
 			}
