@@ -31,18 +31,26 @@ type collection struct {
 // errIncomplete means that a fragment was good and others are missing.
 var errIncomplete = errors.New("waiting for more fragments")
 
+// slot is where the fragments of messages like m are collected.
+func (s *SA) slot(m *message) **collection {
+	if m.Response() {
+		return &s.collecting[1]
+	}
+	return &s.collecting[0]
+}
+
 // collect takes one opened fragment and returns the whole when it is the last one missing. A total that has grown starts
 // anew, because the peer has cut the message smaller; one that has shrunk is an old fragment (RFC 7383 §2.6).
 func (s *SA) collect(m *message, env wire.Envelope, plain []byte) (first wire.PayloadType, whole []byte, err error) {
-	slot := &s.collecting[0]
-	if m.Response() {
-		slot = &s.collecting[1]
-	}
 	if env.Total > maxFragments {
 		return 0, nil, fmt.Errorf("a message of %d fragments, more than %d", env.Total, maxFragments)
 	}
+	slot := s.slot(m)
 	c := *slot
-	if c == nil || c.id != m.MessageID || c.exchange != m.Exchange || env.Total > c.total {
+	if c != nil && c.id == m.MessageID && c.exchange != m.Exchange {
+		return 0, nil, errors.New("a fragment of another exchange than those before it")
+	}
+	if c == nil || c.id != m.MessageID || env.Total > c.total {
 		c = &collection{id: m.MessageID, exchange: m.Exchange, total: env.Total, parts: make([][]byte, env.Total)}
 		*slot = c
 	}

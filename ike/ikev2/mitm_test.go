@@ -43,7 +43,7 @@ func (sa *SA) sealer(h wire.Header) protect.Protector {
 	return sa.keys.fromR
 }
 
-// open takes a protected message of g apart.
+// open takes a protected message of g apart. Where g has new keys already, after an IKE_INTERMEDIATE, the other side's do.
 func (l *lab) open(g *gateway, msg []byte) sealed {
 	l.t.Helper()
 	h, err := wire.ParseHeader(msg)
@@ -51,6 +51,9 @@ func (l *lab) open(g *gateway, msg []byte) sealed {
 		l.t.Fatal(err)
 	}
 	m := sealed{Header: h, sender: g.saOf(h)}
+	if h.Exchange == wire.IKEIntermediate && h.Response() {
+		m.sender = l.other(g).saOf(h)
+	}
 	env, err := wire.FindEnvelope(msg, h)
 	if err != nil || m.sender == nil || m.sender.keys == nil {
 		l.t.Fatalf("%s sent no message that can be opened: %v\n%s", g.name, err, l.log.String())

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,20 @@ var moments = []moment{
 	{"delete IKE answer", before(told(session.Close{}), "a"), nil},
 	{"liveness request", before(told(session.Probe{})), nil},
 	{"liveness answer", before(told(session.Probe{}), "a"), nil},
+}
+
+// additionals are the messages of an additional key exchange (RFC 9242), whatever the suite asked for.
+var additionals = []moment{
+	{"IKE_INTERMEDIATE request", additional("a", "b"), []wire.PayloadType{wire.TypeKE}},
+	{"IKE_INTERMEDIATE answer", additional("a", "b", "a"), []wire.PayloadType{wire.TypeKE}},
+	{"IKE_AUTH after IKE_INTERMEDIATE request", additional("a", "b", "a", "b"), []wire.PayloadType{wire.TypeIDi, wire.TypeAuth}},
+	{"IKE_AUTH after IKE_INTERMEDIATE answer", additional("a", "b", "a", "b", "a"), []wire.PayloadType{wire.TypeIDr, wire.TypeAuth}},
+}
+
+func additional(sides ...string) func(string) func(testing.TB) (*lab, *gateway) {
+	return func(string) func(testing.TB) (*lab, *gateway) {
+		return before(fresh, sides...)(defaultIKE + "-ke1_ecp256")
+	}
 }
 
 // before begins something at a and then delivers a message of each named side.
@@ -77,9 +92,9 @@ func told(cmd session.Command) func(*lab) {
 	}
 }
 
-func (m moment) answer() bool { return m.name[len(m.name)-6:] == "answer" }
-func (m moment) clear() bool  { return m.name[:11] == "IKE_SA_INIT" }
-func (m moment) auth() bool   { return m.name[:8] == "IKE_AUTH" }
+func (m moment) answer() bool { return strings.HasSuffix(m.name, "answer") }
+func (m moment) clear() bool  { return strings.HasPrefix(m.name, "IKE_SA_INIT") }
+func (m moment) auth() bool   { return strings.HasPrefix(m.name, "IKE_AUTH") }
 
 // change gives the message other payloads on its way. An IKE_SA_INIT is changed at its source if the sender shall
 // stand by it.

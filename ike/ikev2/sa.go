@@ -122,6 +122,11 @@ func (s *SA) fresh(now time.Time, m *message) bool {
 	case m.MessageID == s.nextIn && m.MessageID != math.MaxUint32:
 		return true
 	case s.answered && m.MessageID == s.nextIn-1 && sha256.Sum256(m.raw) == s.asked: // of fragments only the first does it
+		if m.Exchange != wire.IKESAInit && now.Before(s.againAt) {
+			s.p.dropped(now, m, "a request that is repeated too often")
+			return false
+		}
+		s.againAt = now.Add(repeatEvery)
 		s.p.emit(session.Event{Kind: session.Message, Time: now, Exchange: m.Exchange.String(), MessageID: m.MessageID,
 			Size: len(m.raw), Again: true, Story: "a repeated request; send the kept answer", IKE: s.info()})
 		s.p.send(m.path, s.answer...)
@@ -174,8 +179,12 @@ func (s *SA) openMessage(m *message) (first wire.PayloadType, plain []byte, err 
 	if env.Kind == wire.TypeSKF && !s.fragments {
 		return 0, nil, errors.New("a fragment, though fragmentation was not negotiated")
 	}
-	if plain, err = s.openEnvelope(m.raw, env); err != nil || env.Kind == wire.TypeSK {
-		return env.Inner, plain, err
+	if plain, err = s.openEnvelope(m.raw, env); err != nil {
+		return 0, nil, err
+	}
+	if env.Kind == wire.TypeSK {
+		*s.slot(m) = nil // it came whole after all
+		return env.Inner, plain, nil
 	}
 	return s.collect(m, env, plain)
 }

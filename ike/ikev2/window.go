@@ -37,7 +37,13 @@ type window struct {
 	asked    [sha256.Size]byte // the request that answer is for, so that only an identical one gets it again
 	answer   [][]byte          // its datagrams, kept until the peer's next request
 	answered bool
+	againAt  time.Time // not before this is it sent once more
 }
+
+// repeatEvery is how often a repeated request brings its answer again. Whoever has recorded one can repeat it from any
+// address as fast as he likes, and the answer may be the longer of the two (RFC 7383 §2.6.1); no peer that has lost it
+// asks sooner.
+const repeatEvery = 250 * time.Millisecond
 
 // A request is ours, kept bit by bit until it is answered (RFC 7296 §2.1).
 type request struct {
@@ -110,7 +116,7 @@ func (s *SA) wear(now time.Time, id uint32) {
 
 // keepAnswer moves the window past request m. A peer that repeats m gets the same octets (RFC 7296 §2.1).
 func (s *SA) keepAnswer(m *message, answer [][]byte) {
-	s.asked, s.answer, s.answered = sha256.Sum256(m.raw), answer, true
+	s.asked, s.answer, s.answered, s.againAt = sha256.Sum256(m.raw), answer, true, time.Time{}
 	s.nextIn = m.MessageID + 1
 }
 
