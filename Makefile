@@ -24,7 +24,7 @@ peers: ## install or unpack real peers and checkers (Debian, as root): strongSwa
 	./testdata/interop/peers.sh
 
 interop: build ## only the tests against real peers (root)
-	CGO_ENABLED=1 $(GO) test -count=1 -v -timeout 40m -tags interop ./cmd/internal/interop
+	CGO_ENABLED=1 $(GO) test -count=1 -v -timeout 40m -parallel 4 -tags interop ./cmd/internal/interop
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@for pkg in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \

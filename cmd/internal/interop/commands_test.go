@@ -25,6 +25,7 @@ type command struct {
 // commands are all that a script can say. HOST is a name of doc.go's drawing. What waits for a state takes
 // "within DURATION" at its end.
 var commands = map[string]command{
+	"alone":         {"", 0, (*scenario).doAlone},                           // no other scenario runs at the same time
 	"gateway":       {"", 0, (*scenario).doGateway},                         // start twinbore on a
 	"peer":          {"", 0, (*scenario).doPeer},                            // start charon on b
 	"certificates":  {"KIND FAULT", 2, (*scenario).doCertificates},          // make them, before gateway and peer
@@ -53,6 +54,9 @@ var commands = map[string]command{
 	"exec":          {"HOST COMMAND…", 2, (*scenario).doExec},               // must succeed
 	"nft":           {"HOST RULE", 2, (*scenario).doNFT},                    // a command of nft
 }
+
+// doAlone does nothing: TestScenarios looks for the word before it runs the script.
+func (s *scenario) doAlone([]string) error { return nil }
 
 func (s *scenario) doGateway([]string) error {
 	conf, err := s.file("twinbore.yaml")

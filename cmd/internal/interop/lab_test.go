@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -41,13 +42,18 @@ var gates = []struct{ host, via4, via6 string }{
 	{"lb", "10.2.0.1", "fd00:2::1"},
 }
 
-// A lab is the world of one test: namespaces, processes and a folder, gone when the test ends.
+// A lab is the world of one test: namespaces, processes and a folder, gone when the test ends. Labs share nothing but
+// the machine, so several can be at work at once.
 type lab struct {
 	t     testing.TB
+	n     int32  // its number, from 1 on
 	dir   string // short, because unix sockets live in it
 	procs []*process
 	done  bool // closed
 }
+
+// made counts the labs of this process.
+var made atomic.Int32
 
 // newLab makes the namespaces and cables of doc.go's drawing.
 func newLab(t testing.TB) *lab {
@@ -56,7 +62,7 @@ func newLab(t testing.TB) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, dir: dir}
+	l := &lab{t: t, n: made.Add(1), dir: dir}
 	t.Cleanup(l.close)
 	for _, h := range hosts {
 		l.must("ip", "netns", "add", l.ns(h))
@@ -85,7 +91,7 @@ func (l *lab) address(host, dev string, addrs []string) {
 }
 
 // ns is the network namespace of a host.
-func (l *lab) ns(host string) string { return fmt.Sprintf("tbi-%d-%s", os.Getpid(), host) }
+func (l *lab) ns(host string) string { return fmt.Sprintf("tbi-%d-%d-%s", os.Getpid(), l.n, host) }
 
 // path is a file of this lab's folder.
 func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,11 @@ const scenarios = "../../../testdata/interop"
 // slow is what a step may take without being mentioned.
 const slow = 2 * time.Second
 
-// TestScenarios runs every folder of testdata/interop that has a script.
+// alone is a script whose scenario has the machine to itself.
+var alone = regexp.MustCompile(`(?m)^alone\b`)
+
+// TestScenarios runs every folder of testdata/interop that has a script: first those that want to be alone, one after the
+// other, then the rest, as many at once as -parallel says.
 func TestScenarios(t *testing.T) {
 	needPeers(t)
 	scripts, err := filepath.Glob(scenarios + "/*/script.txt")
@@ -31,6 +36,7 @@ func TestScenarios(t *testing.T) {
 	for _, script := range scripts {
 		dir := filepath.Dir(script)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
+			beside := besideOthers(t, script)
 			cases, err := readMatrix(filepath.Join(dir, "matrix.txt"))
 			if err != nil {
 				t.Fatal(err)
@@ -40,10 +46,28 @@ func TestScenarios(t *testing.T) {
 					runScenario(t, dir, c.values)
 					continue
 				}
-				t.Run(c.name, func(t *testing.T) { runScenario(t, dir, c.values) })
+				t.Run(c.name, func(t *testing.T) {
+					if beside {
+						t.Parallel()
+					}
+					runScenario(t, dir, c.values)
+				})
 			}
 		})
 	}
+}
+
+// besideOthers says whether a script's scenario does not want to be alone, and lets its test wait for those that do.
+func besideOthers(t *testing.T, script string) bool {
+	text, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if alone.Match(text) {
+		return false
+	}
+	t.Parallel()
+	return true
 }
 
 // needPeers leaves a test out where it cannot run, and says what would change that.

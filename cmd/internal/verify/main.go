@@ -30,7 +30,7 @@ func steps() []step {
 		{name: "vet", args: []string{"go", "vet", "-tags", "interop", "./..."}},
 		{name: "staticcheck", args: []string{"go", "tool", "staticcheck", "-tags", "interop", "./..."}},
 		{name: "unit tests, race detector", args: []string{"go", "test", "-json", "-race", "./..."}, test: true},
-		{name: "interop", args: []string{"go", "test", "-json", "-count=1", "-timeout", "40m", "-tags", "interop", "./cmd/internal/interop"}, test: true},
+		{name: "interop", args: []string{"go", "test", "-json", "-count=1", "-timeout", "40m", "-parallel", "4", "-tags", "interop", "./cmd/internal/interop"}, test: true},
 	}
 }
 
