@@ -132,18 +132,17 @@ func (s *shard) close(now time.Time, h *handle, cmd session.Close) {
 	if h.closing && !cmd.Quiet || h.session == nil {
 		return
 	}
-	h.told = true
 	s.leave(h)
 	s.step(now, h, func() session.Output { return h.session.Do(now, cmd) })
 }
 
 // closeAll ends every session: with a Delete where the peer has something to delete, quietly where it is only kept to
-// give the same answer again.
+// give the same answer again, now or once its Delete is answered. One that is deleting already goes on with that.
 func (s *shard) closeAll(now time.Time) {
 	s.closing = true
 	for _, h := range slices.SortedFunc(maps.Keys(s.handles), func(a, b *handle) int { return cmp.Compare(a.seq, b.seq) }) {
 		halfOpen := h.candidates != nil && h.upAt.IsZero()
-		s.close(now, h, session.Close{Quiet: halfOpen || h.closing && !h.told})
+		s.close(now, h, session.Close{Quiet: halfOpen || h.lingers})
 	}
 }
 
@@ -203,6 +202,7 @@ func (s *shard) apply(now time.Time, h *handle, out session.Output) {
 		s.forget(h)
 		return
 	}
+	h.lingers = out.Lingers
 	if h.wake = out.Wake; !h.wake.IsZero() && !h.wake.After(now) {
 		h.wake = now.Add(time.Millisecond)
 	}
@@ -213,6 +213,8 @@ func (s *shard) apply(now time.Time, h *handle, out session.Output) {
 		s.close(now, h, session.Close{Reason: session.DatapathError})
 	case h.up && !wasUp:
 		s.arrived(now, h)
+	case out.Lingers && s.closing:
+		s.close(now, h, session.Close{Quiet: true})
 	}
 }
 

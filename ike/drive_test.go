@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -301,6 +302,58 @@ func TestShutdown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Shutdown waits for a Delete that a session has sent, even of its own accord, and for no session that is kept only to
+// answer what its peer may ask again (RFC 7296 §2.1): neither one that is so already nor one that becomes so.
+func TestShutdownWaitsForDeletesOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		down := func(now time.Time, p Peer) []session.Event {
+			return []session.Event{{Kind: session.IKEDown, Time: now, Peer: p.Peer}}
+		}
+		b := newBench(Config{Peers: []Peer{peer("lingers/1"), peer("replaced/1"), peer("deletes/1")}, Shards: 1}, func(p Peer) session.Session {
+			return &script{
+				do: func(now time.Time, cmd session.Command) session.Output {
+					c, end := cmd.(session.Close)
+					if end {
+						told = append(told, fmt.Sprintf("%s quiet %v", p.Peer, c.Quiet))
+					}
+					switch {
+					case c.Quiet:
+						return session.Output{Done: true}
+					case end: // its Delete waits for an answer
+						return session.Output{Events: down(now, p), Wake: now.Add(200 * time.Millisecond)}
+					case p.Peer == "lingers/1": // its peer has deleted it
+						return session.Output{Events: down(now, p), Wake: now.Add(time.Minute), Lingers: true}
+					case p.Peer == "deletes/1": // it deletes itself: it is too old, or the peer talks nonsense
+						return session.Output{Events: down(now, p), Wake: now.Add(300 * time.Millisecond)}
+					}
+					return session.Output{}
+				},
+				expire: func(now time.Time) session.Output {
+					if p.Peer == "replaced/1" { // the Delete is answered, and there is still an IKE SA that the peer has replaced
+						return session.Output{Wake: now.Add(time.Minute), Lingers: true}
+					}
+					return session.Output{Done: true}
+				},
+			}
+		}, nil).run(t)
+		for _, name := range []string{"lingers/1", "replaced/1", "deletes/1"} {
+			b.Do(name, session.Initiate{})
+		}
+		synctest.Wait()
+		began := time.Now()
+		if err := b.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != 300*time.Millisecond {
+			t.Errorf("it took %v, want the 300ms of the slowest Delete", took)
+		}
+		if want := []string{"lingers/1 quiet true", "replaced/1 quiet false", "replaced/1 quiet true"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
 }
 
 func TestShutdownOfNothing(t *testing.T) {

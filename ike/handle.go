@@ -35,7 +35,7 @@ type handle struct {
 	upAt     time.Time
 	ike      session.IKEInfo // as of when it came up: both ends compare these SPIs
 	closing  bool            // told to end, or at its end: not alive any more
-	told     bool            // to end, by us
+	lingers  bool            // kept only to answer what its peer may ask again
 	down     bool            // whoever watches has been told of its end
 	wake     time.Time       // when the session wants Expire; zero: never
 	yieldAt  time.Time       // when it gives way to another session of its peer; zero: never

@@ -119,14 +119,14 @@ func TestAuthAnswers(t *testing.T) {
 		{"no AUTH", only(wire.TypeIDr, wire.TypeSA, wire.TypeTSi, wire.TypeTSr), false, session.AuthFailed},
 		{"no IDr", only(wire.TypeAuth, wire.TypeSA, wire.TypeTSi, wire.TypeTSr), false, session.AuthFailed},
 		{"a Child SA alone", only(wire.TypeSA, wire.TypeTSi, wire.TypeTSr), false, session.AuthFailed},
-		{"an unknown error alone", func([]wire.Payload) []wire.Payload { return []wire.Payload{&wire.Notify{Kind: 9999}} }, false, session.RekeyFailed},
+		{"an unknown error alone", func([]wire.Payload) []wire.Payload { return []wire.Payload{&wire.Notify{Kind: 9999}} }, false, session.AuthFailed},
 		{"an error, and a Child SA", func(list []wire.Payload) []wire.Payload {
 			return append(only(wire.TypeSA, wire.TypeTSi, wire.TypeTSr)(list), &wire.Notify{Kind: wire.NotifyAuthenticationFailed})
 		}, false, session.AuthFailed},
 		{"proof, no proposal", refusing(wire.NotifyNoProposalChosen), true, session.NoProposalESP},
 		{"proof, no selectors", refusing(wire.NotifyTSUnacceptable), true, session.TSUnacceptable},
-		{"proof, an address wanted", refusing(wire.NotifyFailedCPRequired), true, session.RekeyFailed},
-		{"proof, an unknown error", refusing(9999), true, session.RekeyFailed},
+		{"proof, an address wanted", refusing(wire.NotifyFailedCPRequired), true, session.NoProposalESP},
+		{"proof, an unknown error", refusing(9999), true, session.NoProposalESP},
 		{"proof alone", only(wire.TypeIDr, wire.TypeAuth), true, session.AuthFailed},
 		{"proof, selectors but no SA", only(wire.TypeIDr, wire.TypeAuth, wire.TypeTSi, wire.TypeTSr), true, session.AuthFailed},
 		{"proof, an SA without selectors", only(wire.TypeIDr, wire.TypeAuth, wire.TypeSA), true, session.AuthFailed},

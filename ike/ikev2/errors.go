@@ -62,9 +62,25 @@ func peerReason(e *peerError, about op, cfg *Config) (session.Reason, string) {
 		}
 		return session.TSUnacceptable, fmt.Sprintf("the peer refuses our traffic selectors: we offered %v === %v; compare local and remote networks on both ends", asked.local, asked.remote)
 	case wire.NotifyTemporaryFailure:
-		return session.RekeyFailed, "the peer is busy with another exchange; we try again"
+		return otherRefusal(about), "the peer is busy with another exchange; we try again"
+	case wire.NotifyNoAdditionalSAs:
+		return otherRefusal(about), "the peer has no room for another Child SA, or makes none after the first; see its log"
 	}
-	return session.RekeyFailed, "the peer answered " + e.notify.String()
+	return otherRefusal(about), "the peer answered " + e.notify.String() + "; its log says why"
+}
+
+// otherRefusal is the code for a refusal that says little by itself: what could not be agreed on. REKEY_FAILED is for what
+// replaces something that still lives.
+func otherRefusal(about op) session.Reason {
+	switch about {
+	case opInit:
+		return session.NoProposalIKE
+	case opIntermediate, opAuth:
+		return session.AuthFailed
+	case opNewChild:
+		return session.NoProposalESP
+	}
+	return session.RekeyFailed
 }
 
 // offered names our proposals as the configuration writes them.

@@ -26,17 +26,13 @@ func (s *SA) explain(err error, about op) *session.Offers {
 	if !ok {
 		return nil
 	}
-	switch reason, _ := peerReason(peer, about, &s.p.cfg); reason {
-	case session.NoProposalIKE:
-		return refusedProposals(aboutIKE, s.p.cfg.IKE, wire.ProtoIKE)
-	case session.NoProposalESP:
-		return refusedProposals(aboutESP, s.p.cfg.ESP, wire.ProtoESP)
-	case session.InvalidKELoop:
+	switch peer.notify {
+	case wire.NotifyNoProposalChosen, wire.NotifyInvalidKEPayload:
 		if about == opInit || about == opRekeyIKE {
 			return refusedProposals(aboutIKE, s.p.cfg.IKE, wire.ProtoIKE)
 		}
 		return refusedProposals(aboutESP, s.p.cfg.ESP, wire.ProtoESP)
-	case session.TSUnacceptable:
+	case wire.NotifyTSUnacceptable, wire.NotifySinglePairRequired, wire.NotifyInvalidSelectors:
 		return offeredSelectors(s.p.cfg.Local, s.p.cfg.Remote)
 	}
 	return nil

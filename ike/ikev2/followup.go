@@ -266,7 +266,7 @@ func (s *SA) followupAnswered(now time.Time, m *message) error {
 	}
 	x.take(shared)
 	switch {
-	case x.more() && s.state == replaced: // the peer has decided for its own
+	case x.more() && (s.state == replaced || s.closing()): // the peer has decided for its own, or nobody wants it any more
 		x.wipe()
 	case x.more():
 		s.askFollowup(now, m, r)
@@ -287,7 +287,7 @@ func (s *SA) followupRefused(now time.Time, m *message) error {
 // followupSpoilt gives up the SA that we were making. The one it should replace lives on.
 func (s *SA) followupSpoilt(now time.Time, r *request, err error) {
 	r.mixture().wipe()
-	if s.state == replaced && r.ike != nil { // the peer has decided for its own
+	if s.state == replaced && r.ike != nil || s.closing() { // the peer has decided for its own, or nobody wants it any more
 		return
 	}
 	if r.ike == nil {

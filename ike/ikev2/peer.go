@@ -193,6 +193,7 @@ func (p *peer) finish() session.Output {
 	for _, f := range p.fading {
 		out.Wake = earliest(out.Wake, f.until)
 	}
+	out.Lingers = p.begun && !slices.ContainsFunc(p.sas, func(s *SA) bool { return s.state != refused && s.state != replaced })
 	out.Done = p.begun && len(p.sas) == 0 && len(p.fading) == 0
 	return out
 }

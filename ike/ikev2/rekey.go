@@ -119,7 +119,7 @@ func (s *SA) ikeRekeyed(now time.Time, m *message) error {
 	switch {
 	case !x.more():
 		return s.ikeMade(now, x)
-	case s.state == replaced: // the peer has decided for its own
+	case s.state == replaced, s.closing(): // the peer has decided for its own, or nobody wants it any more
 		x.wipe()
 	case !s.ikeStaysBack(now, x):
 		s.askFollowup(now, m, m.request)
@@ -127,13 +127,15 @@ func (s *SA) ikeRekeyed(now time.Time, m *message) error {
 	return nil
 }
 
-// ikeMade takes our successor into use and deletes this IKE SA.
+// ikeMade takes our successor into use and deletes this IKE SA. The peer has it already, so that where it is not wanted
+// any more it must be deleted too, or it would live on there until liveness finds out.
 func (s *SA) ikeMade(now time.Time, x *rekeyExchange) error {
 	n := x.made
 	if err := s.begin(now, n, &x.mixture); err != nil {
 		return err
 	}
-	if s.state == replaced { // the peer has decided for its own
+	if s.state == replaced || s.closing() { // the peer has decided for its own, or we are told to end
+		n.reason, n.hint = s.reason, s.hint
 		n.askDeleteIKE(now)
 		return nil
 	}

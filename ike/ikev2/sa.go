@@ -227,12 +227,16 @@ func (s *SA) handle(now time.Time, m *message, bad error) {
 
 // handleAnswer ends our open request.
 func (s *SA) handleAnswer(now time.Time, m *message, bad error) {
-	if s.closing() { // what it would have brought is not wanted any more
-		s.open = nil
+	rule, missing, fits := s.match(m)
+	if s.closing() { // what it brings is not wanted any more
+		m.request, s.open = s.open, nil
+		if bad == nil && fits && m.request.ike != nil && rule.need != 0 { // but the peer has made an IKE SA, which must be deleted too
+			s.p.heard(now, s, m, rule.story)
+			rule.do(s, now, m) // an error means that we cannot even tell the peer which
+		}
 		s.next(now)
 		return
 	}
-	rule, missing, fits := s.match(m)
 	if bad != nil || !fits {
 		if m.Exchange == wire.IKESAInit { // not authentic: a good answer may still come (RFC 7296 §2.21.1)
 			s.p.dropped(now, m, missing)

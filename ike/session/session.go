@@ -26,6 +26,7 @@ type Output struct {
 	Release []uint64   // local IKE SPIs no longer ours
 	Events  []Event    // for logs, metrics, routes, status
 	Wake    time.Time  // call Expire then; zero means no deadline
+	Lingers bool       // what is left only answers what the peer may ask again; nobody need wait for its end
 	Done    bool       // nothing left; forget this session
 }
 
