@@ -29,6 +29,7 @@ const (
 	dropUnknownSPI
 	dropUnexpected
 	dropUnknownPeer
+	dropBarred
 	dropSourceRate
 	dropAnswerRate
 	dropHalfOpen

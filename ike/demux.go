@@ -94,6 +94,10 @@ func (e *Engine) first(now time.Time, h wire.Header, msg []byte, on esp.Path) {
 		e.notice(now, noProposal, h, on)
 		return
 	}
+	if candidates = e.peers.admitted(candidates); len(candidates) == 0 {
+		e.dropped(now, dropBarred, on.Remote)
+		return
+	}
 	need := e.table.pressure(source, configured)
 	if need == relaxed && !tracked {
 		need = guarded

@@ -2,6 +2,7 @@ package ike
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -190,6 +191,37 @@ func TestRepeatedFirstRequest(t *testing.T) {
 		b.deliver(packet{first, from("192.0.2.1:500")}, packet{first, from("192.0.2.1:500")}, packet{first, from("192.0.2.2:500")})
 		if made != 2 || received != 3 {
 			t.Errorf("%d sessions received %d messages, want 2 and 3", made, received)
+		}
+	})
+}
+
+// A peer that is not admitted hears nothing, costs no session, and is told from the others at its address by its name alone.
+func TestBarredPeerHearsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var who []string
+		b := newBench(Config{Peers: []Peer{peer("a/1", "192.0.2.1"), peer("b/1", "192.0.2.1")}}, nil, func(candidates []Peer) session.Session {
+			who = nil
+			for _, p := range candidates {
+				who = append(who, p.Peer)
+			}
+			return silent(7)(candidates)
+		}).run(t)
+		begin := func(spi uint64) {
+			b.deliver(packet{firstRequest(spi, make([]byte, 32), nil), from("192.0.2.1:500")})
+		}
+		b.Admit("a/1", false)
+		if begin(1); !slices.Equal(who, []string{"b/1"}) {
+			t.Errorf("it may be %v, want b/1 alone", who)
+		}
+		b.Admit("b/1", false)
+		begin(2)
+		b.wantDrops(t, map[string]uint64{"admin_down": 1})
+		if c, sent := b.Counters(), b.take(); c.Sessions != 1 || len(sent) != 0 {
+			t.Errorf("%d sessions, %d answers; want the one from before and none", c.Sessions, len(sent))
+		}
+		b.Admit("a/1", true)
+		if begin(3); !slices.Equal(who, []string{"a/1"}) {
+			t.Errorf("it may be %v, want a/1 again", who)
 		}
 	})
 }

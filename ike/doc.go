@@ -12,7 +12,7 @@
 //	           rate of its source (rate.go) ─► sent again? ──yes──────────────┤
 //	                            │ no                                          │
 //	                            ▼                                             ▼
-//	           who may it be (peers.go) ─► half-open limits (table.go)   inbox of its shard (inbox.go)
+//	   who may it be, is it admitted (peers.go) ─► half-open limits (table.go) inbox of its shard (inbox.go)
 //	                            │                  │ many                     ▲
 //	                            │                  ▼                          │
 //	                            │            cookie (cookie.go) ──returned────┤

@@ -104,6 +104,12 @@ func (e *Engine) Do(peer string, cmd session.Command) {
 	e.shardOf(peer).inbox.order(order{peer: peer, cmd: cmd})
 }
 
+// Admit says whether the named peer is answered when it begins; it is until told otherwise. One that is not hears nothing,
+// so that it asks at the pace of its retransmissions: an error would end its attempt for good with some daemons and
+// make others try again at once, and a handshake that is deleted as soon as it is done would do the latter with all.
+// Sessions that there are live on.
+func (e *Engine) Admit(peer string, admitted bool) { e.peers.bar(peer, !admitted) }
+
 // Shutdown refuses new sessions, deletes all at their peers, and waits until they have answered or been given up, or
 // until ctx is done, which is then the error. Run goes on until its own ctx is done.
 func (e *Engine) Shutdown(ctx context.Context) error {

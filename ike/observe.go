@@ -45,6 +45,7 @@ var dropWords = [drops]struct {
 	dropUnknownSPI:  {"unknown_spi", slog.LevelDebug},
 	dropUnexpected:  {"unexpected", slog.LevelDebug},
 	dropUnknownPeer: {"unknown_peer", slog.LevelInfo},
+	dropBarred:      {"admin_down", slog.LevelDebug},
 	dropSourceRate:  {"source_rate", slog.LevelWarn},
 	dropAnswerRate:  {"answer_rate", slog.LevelWarn},
 	dropHalfOpen:    {"half_open_limit", slog.LevelWarn},

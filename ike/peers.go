@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"twinbore/ike/ikev2"
@@ -21,15 +22,18 @@ type Peer struct {
 	LocalAddrs, RemoteAddrs []netip.Addr
 }
 
-// A directory finds peers. It never changes.
+// A directory finds peers. But for who is barred it never changes.
 type directory struct {
 	byName   map[string]Peer
 	byRemote map[netip.Addr][]Peer
 	anywhere []Peer // no address of their own
+
+	mu     sync.Mutex // guards barred
+	barred map[string]bool
 }
 
 func newDirectory(peers []Peer) *directory {
-	d := &directory{byName: map[string]Peer{}, byRemote: map[netip.Addr][]Peer{}}
+	d := &directory{byName: map[string]Peer{}, byRemote: map[netip.Addr][]Peer{}, barred: map[string]bool{}}
 	for _, p := range peers {
 		d.byName[p.Peer] = p
 		for _, a := range p.RemoteAddrs {
@@ -65,6 +69,24 @@ func (d *directory) match(local, remote netip.Addr) []Peer {
 		}
 	}
 	return out
+}
+
+// bar says whether a peer that begins is answered.
+func (d *directory) bar(name string, barred bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if barred {
+		d.barred[name] = true
+	} else {
+		delete(d.barred, name)
+	}
+}
+
+// admitted returns those of candidates, which are the caller's, that are not barred.
+func (d *directory) admitted(candidates []Peer) []Peer {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.DeleteFunc(candidates, func(p Peer) bool { return d.barred[p.Peer] })
 }
 
 // Two ends that both initiate make two IKE SAs where one is wanted, and RFC 7296 says nothing about it. The rule here:

@@ -67,9 +67,17 @@ func (c *Connection) wanted(now time.Time, t *facts) bool {
 	return false
 }
 
-// drive starts and closes one tunnel's IKE SAs.
+// drive starts and closes one tunnel's IKE SAs, and says whether the peer may begin one.
 func (c *Connection) drive(now time.Time, i int, out *Output) {
 	t := &c.tunnels[i]
+	if barred := !c.allowed(t); barred != t.barred {
+		t.barred = barred
+		do := Admit
+		if barred {
+			do = Bar
+		}
+		out.IKE = append(out.IKE, IKECommand{Tunnel: i, Do: do})
+	}
 	if !c.allowed(t) && (t.ikes > 0 || t.attempt) {
 		t.leave(now, i, Close, out)
 	}

@@ -60,9 +60,11 @@ const (
 	Initiate Do = iota // begin an IKE SA and its Child SA; on one that lives, make the Child SA that is missing
 	Close              // delete everything at the peer and end
 	Discard            // end at once and tell nobody: the peer did not answer a Close in time
+	Bar                // from now on give the peer no answer when it begins: each handshake would be followed by a Close
+	Admit              // answer it again
 )
 
-func (d Do) String() string { return [...]string{"initiate", "close", "discard"}[d] }
+func (d Do) String() string { return [...]string{"initiate", "close", "discard", "bar", "admit"}[d] }
 
 // An IKECommand is something for one tunnel's IKE session.
 type IKECommand struct {

@@ -9,6 +9,7 @@ import (
 // facts is what is known of one tunnel, and what was decided for it.
 type facts struct {
 	adminDown bool
+	barred    bool // IKE was told not to answer the peer
 	cleared   bool // DeadPeer is Clear and the peer died: rest
 	ikes      int  // live IKE SAs; more than one while both ends began at once
 	children  map[esp.ChildID]bool

@@ -207,6 +207,8 @@ func (l *loop) command(ctx context.Context, now time.Time, c *connection, cmd tu
 	case tunnel.Close, tunnel.Discard:
 		e.search++ // what is being looked for is not wanted any more
 		l.engine.Do(e.peer, session.Close{Quiet: cmd.Do == tunnel.Discard, Reason: reason})
+	case tunnel.Bar, tunnel.Admit:
+		l.engine.Admit(e.peer, cmd.Do == tunnel.Admit)
 	}
 }
 
