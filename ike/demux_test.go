@@ -2,6 +2,7 @@ package ike
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -52,20 +53,32 @@ func TestDropsWhatIsNoMessage(t *testing.T) {
 // MAL-04, N-04 (RFC 7296 §2.5): a higher major version is told so, once a second at most, in a request only; a lower one
 // is not; the minor version means nothing.
 func TestVersions(t *testing.T) {
-	for _, c := range []struct {
+	type versionCase struct {
 		name    string
 		version wire.Version
 		flags   wire.Flags
 		drops   map[string]uint64
 		answers int
-	}{
-		{"IKEv1", wire.V1, wire.FlagInitiator, map[string]uint64{"version": 2}, 0},
-		{"version 0", 0, wire.FlagInitiator, map[string]uint64{"version": 2}, 0},
-		{"version 3", 0x30, wire.FlagInitiator, map[string]uint64{"version": 2}, 1},
-		{"version 15", 0xf0, wire.FlagInitiator, map[string]uint64{"version": 2}, 1},
-		{"version 3, a response", 0x30, wire.FlagResponse, map[string]uint64{"version": 2}, 0},
+	}
+	wrong := map[string]uint64{"version": 2}
+	cases := []versionCase{
+		{"IKEv1", wire.V1, wire.FlagInitiator, wrong, 0},
+		{"version 0", 0, wire.FlagInitiator, wrong, 0},
 		{"version 2.5", 0x25, wire.FlagInitiator, map[string]uint64{}, 0},
-	} {
+		{"version 2.15", 0x2f, wire.FlagInitiator, map[string]uint64{}, 0},
+	}
+	for major := range 16 {
+		version, higher := wire.Version(major<<4|major), 0
+		if major == 2 {
+			continue
+		} else if major > 2 {
+			higher = 1
+		}
+		cases = append(cases, versionCase{fmt.Sprintf("version %d", major), version, wire.FlagInitiator, wrong, higher},
+			versionCase{fmt.Sprintf("version %d, a response", major), version, wire.FlagResponse, wrong, 0},
+			versionCase{fmt.Sprintf("version %d, a response of the initiator's", major), version, wire.FlagInitiator | wire.FlagResponse, wrong, 0})
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(Config{Peers: []Peer{peer("a/1")}}, nil, silent(7)).run(t)

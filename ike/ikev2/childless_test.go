@@ -74,16 +74,28 @@ func TestChildlessAnnounced(t *testing.T) {
 	}
 }
 
-// MAL-25, AUT-10, RFC 5685, RFC 5723: what is not built is not acted on, wherever it comes: a redirection, a ticket, EAP, and
-// an address to be given out.
+// MAL-25, AUT-10, RFC 5685, RFC 5723: what is not built is not acted on, wherever it comes: a redirection, a ticket, EAP, an
+// address to be given out, however many octets it claims to have, transport mode, compression, certificates to be fetched.
 func TestNotBuiltIsNotActedOn(t *testing.T) {
 	odd := []wire.Payload{&wire.Notify{Kind: wire.NotifyRedirect, Data: []byte{1, 4, 203, 0, 113, 9}}, &wire.Notify{Kind: wire.NotifyRedirectSupported},
 		&wire.Notify{Kind: 16409}, &wire.Notify{Kind: 16410, Data: make([]byte, 40)}, // TICKET_LT_OPAQUE, TICKET_REQUEST
-		&wire.Unknown{Kind: wire.TypeCP, Data: []byte{1, 0, 0, 0, 0, 1, 0, 0}}, &wire.Unknown{Kind: wire.TypeEAP, Data: []byte{3, 1, 0, 4}}}
+		&wire.Unknown{Kind: wire.TypeCP, Data: []byte{1, 0, 0, 0, 0, 1, 0, 0}}, &wire.Unknown{Kind: wire.TypeEAP, Data: []byte{3, 1, 0, 4}},
+		&wire.Notify{Kind: wire.NotifyUseTransportMode}, &wire.Notify{Kind: wire.NotifyIPCompSupported, Data: []byte{0, 9, 2}},
+		&wire.Notify{Kind: wire.NotifyHTTPCertLookupSupported}, &wire.Notify{Kind: wire.NotifyMOBIKESupported}, &wire.Notify{Kind: wire.NotifyUpdateSAAddresses}}
+	for n := range byte(4) { // INTERNAL_IP4_ADDRESS shorter than an address, as request and as an address given
+		for _, kind := range []byte{1, 2} {
+			odd = append(odd, &wire.Unknown{Kind: wire.TypeCP, Data: append([]byte{kind, 0, 0, 0, 0, 1, 0, n}, make([]byte, n)...)})
+		}
+	}
 	add := func(list []wire.Payload) []wire.Payload { return append(list, odd...) }
 	l := atAuth(t, nil)
 	l.edit(l.a, add)
 	l.deliver(l.a)
+	for _, p := range l.peek(l.b) {
+		if n, ok := p.(*wire.Notify); ok {
+			t.Errorf("IKE_AUTH is answered with %v", n.Kind)
+		}
+	}
 	l.edit(l.b, add)
 	l.settle()
 	l.paired()

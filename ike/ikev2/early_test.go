@@ -96,7 +96,7 @@ func TestAuthTwice(t *testing.T) {
 	l.unharmed()
 }
 
-// TestAuthAnswers is SM-02 and N-34 (RFC 7296 §2.21.2): what an IKE_AUTH answer must have. A Child SA that is refused does
+// TestAuthAnswers is SM-02, MAL-16 and N-34 (RFC 7296 §2.21.2): what an IKE_AUTH answer must have. A Child SA that is refused does
 // not fail the authentication; what proves nothing does.
 func TestAuthAnswers(t *testing.T) {
 	only := func(kinds ...wire.PayloadType) func([]wire.Payload) []wire.Payload {

@@ -224,6 +224,17 @@ func TestHostileDeletes(t *testing.T) {
 		t.Errorf("%d Child SAs went down, want 1", len(downs))
 	}
 
+	l = connected(t) // the SPI is that of another peer's Child SA with the same gateway
+	elsewhere := newLab(t)
+	elsewhere.a.cfg.Rand, elsewhere.a.nextSPI, elsewhere.b = seeded(9), 0x63000000, l.b
+	elsewhere.initiate(elsewhere.a)
+	elsewhere.settle()
+	theirs := elsewhere.a.sa().children[0]
+	l.request(l.a, wire.Informational, &wire.Delete{Protocol: wire.ProtoESP, SPIs: []uint32{uint32(theirs.id), uint32(theirs.out)}})
+	if answer := l.answered(l.b); len(answer) != 0 || l.b.children[esp.ChildID(theirs.out)] == nil || len(l.b.children) != 2 {
+		t.Errorf("the other peer's SA is deleted: answered {%s}", wire.Describe(answer))
+	}
+
 	l = connected(t) // what stands behind the Delete of the IKE SA acts on nothing
 	c = l.b.sa().children[0]
 	l.request(l.a, wire.Informational, &wire.Delete{Protocol: wire.ProtoIKE}, &wire.Notify{Kind: wire.NotifyAuthenticationFailed},

@@ -11,7 +11,7 @@ import (
 // TestAnyOrderOfPayloads is MAL-08 and N-01: RFC 7296 §2.5 lets payloads come in any order. Each message of each
 // exchange comes backwards and turned by every number of places, and what follows is as if it had not.
 func TestAnyOrderOfPayloads(t *testing.T) {
-	for _, m := range moments {
+	for _, m := range slices.Concat(moments, additionals) {
 		l, g := m.reach(t)
 		n := len(l.peek(g))
 		for turn := range n {
@@ -43,7 +43,7 @@ func TestAnyOrderOfPayloads(t *testing.T) {
 
 // TestEveryOrderMeansTheSame is MAL-08 without the ends: all permutations of each message fit the same rule.
 func TestEveryOrderMeansTheSame(t *testing.T) {
-	for _, m := range moments {
+	for _, m := range slices.Concat(moments, additionals) {
 		l, g := m.reach(t)
 		h, err := wire.ParseHeader(g.queue[0].Bytes)
 		if err != nil {
@@ -94,7 +94,7 @@ func permute[T any](list []T, f func()) {
 // request in clear is dropped and leaves nothing behind; a protected one is answered with INVALID_SYNTAX; and whatever
 // it was, the tunnel comes up or stays.
 func TestOmittedAndDoubled(t *testing.T) {
-	for _, m := range moments {
+	for _, m := range slices.Concat(moments, additionals) {
 		l, g := m.reach(t)
 		for i, p := range l.peek(g) {
 			for name, change := range map[string]func([]wire.Payload, int) []wire.Payload{"left out": without, "twice": doubled} {

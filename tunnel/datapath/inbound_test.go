@@ -318,7 +318,7 @@ func TestOldChildrenWorkInboundUntilRemoved(t *testing.T) { // ESP-04: grace
 	})
 }
 
-func TestOnlyAuthenticTrafficIsASignOfLife(t *testing.T) { // RFC 7296 §2.4
+func TestOnlyAuthenticTrafficIsASignOfLife(t *testing.T) { // MAL-03, RFC 7296 §2.4, RFC 3948 §4
 	inLab(t, func(l *lab) {
 		s := l.paris(nil)
 		p := s.up()

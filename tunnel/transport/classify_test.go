@@ -64,6 +64,37 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+// MAL-01, MAL-03: of every length that is too short for a message, with every first octet, nothing is IKE on either port;
+// behind no marker there is no ESP with an SPI below 256.
+func TestShortDatagramsAreNothing(t *testing.T) {
+	for n := range 32 {
+		for first := range 256 {
+			b := make([]byte, n)
+			if n > 0 {
+				b[0] = byte(first)
+			}
+			if kind, payload := Classify(ForIKE, b); n < 28 && (kind != Malformed || payload != nil) {
+				t.Fatalf("%d octets from %#x on are %v on the IKE port", n, first, kind)
+			}
+			kind, _ := Classify(ForNATT, b)
+			want := Malformed
+			if first == 0xff && n == 1 {
+				want = Keepalive
+			} else if first != 0 && n >= 8 {
+				want = ESP
+			}
+			if kind != want {
+				t.Fatalf("%d octets from %#x on are %v, want %v", n, first, kind, want)
+			}
+		}
+	}
+	for spi := range 256 {
+		if kind, _ := Classify(ForNATT, message(0, 0, 0, byte(spi))); kind != Malformed && spi > 0 {
+			t.Errorf("SPI %d is %v", spi, kind)
+		}
+	}
+}
+
 func TestAddMarkerKeepsWhatIsThere(t *testing.T) {
 	got := AddMarker([]byte{7}, []byte{1, 2})
 	if want := []byte{7, 0, 0, 0, 0, 1, 2}; !bytes.Equal(got, want) {
