@@ -204,7 +204,7 @@ func showGateway(g config.Gateway, mode, version string) api.Gateway {
 func forwarding(conns []config.Connection, tun config.TUN) []datapath.Connection {
 	var out []datapath.Connection
 	for _, c := range conns {
-		f := datapath.Connection{Name: c.Name, Networks: c.RemoteNetworks, PathMTU: c.PathMTU, MSS: c.MaxMSS}
+		f := datapath.Connection{Name: c.Name, Networks: c.RemoteNetworks, PathMTU: pathMTU(c, tun), MSS: c.MaxMSS}
 		if len(c.LocalNetworks) > 0 {
 			f.Local = c.LocalNetworks
 		}
