@@ -73,7 +73,8 @@ type (
 	}
 	// Rekey replaces the IKE SA, or each Child SA, now.
 	Rekey struct{ IKE bool }
-	// Probe asks for a liveness check now, whatever the traffic says (RFC 7296 §2.4).
+	// Probe asks for a liveness check now, whatever the traffic says (RFC 7296 §2.4). A request that is open is sent once more
+	// instead, which costs it no try: whoever gives this command knows that the way to the peer has just come back.
 	Probe struct{}
 	// Spent says that a Child SA has come near its limit of packets or bytes.
 	Spent struct{ Child esp.ChildID }
