@@ -223,7 +223,8 @@ func TestWatchOfTheHostBegins(t *testing.T) {
 		d.watchHost(ctx, 157)
 	}()
 	<-d.mail.ready
-	if all := d.mail.take(); len(all) != 1 || all[0] != (stirred{}) || len(d.routes.stirs) != 1 {
+	<-d.routes.stirs
+	if all := d.mail.take(); len(all) != 1 || all[0] != (stirred{}) {
 		t.Errorf("the mail is %v", all)
 	}
 	stop()
