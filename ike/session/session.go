@@ -172,6 +172,7 @@ type IKEInfo struct {
 	Suite             string // "aes256gcm16-prfsha384-ecp384"
 	LocalID, RemoteID string
 	Secret            string // "current" or "previous": the pre-shared key that the peer used; empty with certificates (F5)
+	PPK               string // id of the post-quantum pre-shared key in the keys (RFC 8784); empty: none is
 	NAT               string // none | local | peer | both
 	Path              esp.Path
 	Established       time.Time
