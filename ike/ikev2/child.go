@@ -105,7 +105,7 @@ func (s *SA) acceptChild(now time.Time, m *message, n nonces, withGroups bool) (
 		}
 		var public []byte
 		if public, shared, err = group.Respond(s.p.source(), m.ke.Data); err != nil {
-			return nil, nil, invalidSyntax(err.Error())
+			return nil, nil, badPublicValue(err)
 		}
 		ke = []wire.Payload{&wire.KE{Group: group.ID, Data: public}}
 	}
@@ -157,7 +157,7 @@ func (s *SA) completeChild(now time.Time, m *message, x *childExchange, n nonces
 			return nil, &localError{reason: session.InvalidKELoop, hint: "the peer answers with another group than the one we sent"}
 		}
 		if shared, err = x.pair.Shared(m.ke.Data); err != nil {
-			return nil, invalidSyntax(err.Error())
+			return nil, badPublicValue(err)
 		}
 		x.pair.Wipe()
 	}

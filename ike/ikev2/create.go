@@ -274,8 +274,14 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 }
 
 // childSpoilt ends our request r for a Child SA, new or in place of another, with an answer that we do not take. The IKE
-// SA lives on.
+// SA lives on, but for a public value that is none.
 func (s *SA) childSpoilt(now time.Time, r *request, err error) {
+	if fatal(err) {
+		s.release(r.child)
+		reason, hint := s.reasonOf(err, r.op)
+		s.closeFor(now, reason, hint)
+		return
+	}
 	if r.child.old == 0 {
 		s.childFailed(now, r.child, err)
 		return

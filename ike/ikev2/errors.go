@@ -16,7 +16,7 @@ type localError struct {
 	data   []byte
 	reason session.Reason
 	hint   string
-	fatal  bool // the IKE SA ends with it
+	fatal  bool // the IKE SA ends with it, whatever the exchange was for
 	offers *session.Offers
 }
 
@@ -117,6 +117,23 @@ const refusalLen = wire.HeaderLen + 10
 // shortNonce refuses a nonce that has fewer octets than half the PRF's key (RFC 7296 §2.10).
 func shortNonce(s suite.Suite) *localError {
 	return invalidSyntax(fmt.Sprintf("a nonce is shorter than the %d octets that %s needs", s.PRF.MinNonce(), s.PRF.Name))
+}
+
+// badPublicValue refuses a public value that fails the tests of RFC 6989 §2. Its sender has a fault or means harm: the IKE SA
+// ends with it (§2.5). An error that is not the peer's stays what it is.
+func badPublicValue(err error) error {
+	if !errors.Is(err, suite.ErrPublicValue) {
+		return err
+	}
+	refused := invalidSyntax(err.Error())
+	refused.fatal = true
+	return refused
+}
+
+// fatal reports whether the IKE SA ends with err.
+func fatal(err error) bool {
+	local, ok := errors.AsType[*localError](err)
+	return ok && local.fatal
 }
 
 func invalidSyntax(what string) *localError {

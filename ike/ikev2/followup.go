@@ -194,7 +194,7 @@ func (s *SA) answerFollowup(now time.Time, m *message) error {
 	public, shared, err := group.Respond(s.p.source(), m.ke.Data)
 	if err != nil {
 		s.forsake(u)
-		return invalidSyntax(err.Error())
+		return badPublicValue(err)
 	}
 	u.take(shared)
 	answer := []wire.Payload{&wire.KE{Group: group.ID, Data: public}}
@@ -261,7 +261,7 @@ func (s *SA) followupAnswered(now time.Time, m *message) error {
 	}
 	shared, err := pair.Shared(m.ke.Data)
 	if err != nil {
-		s.followupSpoilt(now, r, invalidSyntax(err.Error()))
+		s.followupSpoilt(now, r, badPublicValue(err))
 		return nil
 	}
 	x.take(shared)
@@ -287,11 +287,19 @@ func (s *SA) followupRefused(now time.Time, m *message) error {
 // followupSpoilt gives up the SA that we were making. The one it should replace lives on.
 func (s *SA) followupSpoilt(now time.Time, r *request, err error) {
 	r.mixture().wipe()
-	if s.state == replaced && r.ike != nil || s.closing() { // the peer has decided for its own, or nobody wants it any more
+	if s.closing() { // nobody wants it any more
 		return
 	}
 	if r.ike == nil {
 		s.childSpoilt(now, r, err)
+		return
+	}
+	if fatal(err) {
+		reason, hint := s.reasonOf(err, opRekeyIKE)
+		s.closeFor(now, reason, hint)
+		return
+	}
+	if s.state == replaced { // the peer has decided for its own
 		return
 	}
 	if r.ike.rival.stands() {

@@ -84,7 +84,7 @@ func (s *SA) lost(now time.Time, c *child) {
 		Hint: "the peer deleted the Child SA", IKE: s.info(), Child: c.info()})
 }
 
-// gone ends the SA on the peer's word. The answer stays for a repeated request as long as the peer may repeat it.
+// gone ends the SA on the peer's word, or with what the peer has done. The answer stays for a repeated request as long as the peer may repeat it.
 func (s *SA) gone(now time.Time, reason session.Reason, hint string) {
 	s.report(now, reason, hint)
 	s.removeChildren(now)

@@ -83,7 +83,7 @@ func (s *SA) answerIntermediate(now time.Time, m *message) error {
 	}
 	public, shared, err := group.Respond(s.p.source(), m.ke.Data)
 	if err != nil {
-		return invalidSyntax(err.Error())
+		return badPublicValue(err)
 	}
 	s.cover(true, m.covered)
 	s.reply(now, m, []wire.Payload{&wire.KE{Group: group.ID, Data: public}})
@@ -100,7 +100,7 @@ func (s *SA) intermediateAnswered(now time.Time, m *message) error {
 	}
 	shared, err := h.pair.Shared(m.ke.Data)
 	if err != nil {
-		return invalidSyntax(err.Error())
+		return badPublicValue(err)
 	}
 	s.cover(false, m.covered)
 	if err := s.renewKeys(shared); err != nil {

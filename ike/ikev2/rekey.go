@@ -69,7 +69,7 @@ func (s *SA) answerRekeyIKE(now time.Time, m *message) error {
 	}
 	public, shared, err := group.Respond(s.p.source(), m.ke.Data)
 	if err != nil {
-		return invalidSyntax(err.Error())
+		return badPublicValue(err)
 	}
 	x := mixture{nonces: nonces{i: m.nonce.Data, r: s.p.newNonce()}, shared: [][]byte{shared}, rest: selection.Suite.Additional}
 	n := &SA{p: s.p, spiI: spiI, spiR: s.p.newIKESPI(), suite: selection.Suite}
@@ -112,7 +112,7 @@ func (s *SA) ikeRekeyed(now time.Time, m *message) error {
 	}
 	shared, err := x.pair.Shared(m.ke.Data)
 	if err != nil {
-		return invalidSyntax(err.Error())
+		return badPublicValue(err)
 	}
 	x.made = &SA{p: s.p, initiator: true, spiI: x.spi, spiR: spiR, suite: selection.Suite}
 	x.mixture = mixture{nonces: nonces{i: x.ni, r: m.nonce.Data}, shared: [][]byte{shared}, rest: selection.Suite.Additional}
@@ -169,7 +169,7 @@ func (s *SA) begin(now time.Time, n *SA, x *mixture) error {
 	n.fragments = s.fragments
 	n.mobike = mobike{on: s.mobike.on, began: s.mobike.began}
 	n.keys, n.path, n.nat, n.upSince, n.heardAt = keys, s.path, s.nat, now, now
-	n.localID, n.remoteID, n.secret, n.ppk = s.localID, s.remoteID, s.secret, s.ppk // SK_d carries a PPK on (RFC 8784 §3)
+	n.localID, n.remoteID, n.secret = s.localID, s.remoteID, s.secret
 	s.p.add(n)
 	return nil
 }

@@ -41,7 +41,6 @@ type SA struct {
 
 	localID, remoteID string
 	secret            string // name of the pre-shared key that the peer used; empty with certificates
-	ppk               string // id of the PPK that is in the keys; empty: none is
 	initialContact    bool
 	pollAt            time.Time // look for a first packet on a Child SA that the peer made
 
@@ -268,7 +267,9 @@ func (s *SA) handleAnswer(now time.Time, m *message, bad error) {
 	s.next(now)
 }
 
-// refuse answers a request with the error it caused (RFC 7296 §2.21.3). A half-open SA ends with it.
+// refuse answers a request with the error it caused (RFC 7296 §2.21.3). A half-open SA ends with it, another only if the error
+// is fatal. differs: §2.21.3 ends the IKE SA with every INVALID_SYNTAX; ours costs what was asked for, so that a fault of the
+// peer in one payload does not take the traffic of all Child SAs with it (MAL-15).
 func (s *SA) refuse(now time.Time, m *message, err error) {
 	local, ok := errors.AsType[*localError](err)
 	if !ok {
@@ -290,6 +291,8 @@ func (s *SA) refuse(now time.Time, m *message, err error) {
 		s.state = refused
 		s.expireAt = now.Add(s.p.backoff().Budget())
 		s.forget()
+	} else if local.fatal {
+		s.gone(now, local.reason, local.hint)
 	}
 }
 
@@ -416,7 +419,7 @@ func (s *SA) forget() {
 // info describes the SA for events.
 func (s *SA) info() session.IKEInfo {
 	out := session.IKEInfo{Version: 2, Initiator: s.initiator, SPIi: s.spiI, SPIr: s.spiR, LocalID: s.localID, RemoteID: s.remoteID, Secret: s.secret,
-		PPK: s.ppk, NAT: s.nat.String(), Path: s.path, Established: s.upSince, RekeyAt: s.rekeyAt, InitialContact: s.initialContact}
+		NAT: s.nat.String(), Path: s.path, Established: s.upSince, RekeyAt: s.rekeyAt, InitialContact: s.initialContact}
 	if s.suite.PRF != nil {
 		out.Suite = s.suite.String()
 	}
