@@ -14,22 +14,30 @@ import (
 // A PPK is a post-quantum pre-shared key (RFC 8784): a secret that is mixed into the keys, so that whoever records a
 // handshake now and breaks its key exchange later still lacks something. The zero PPK is none.
 type PPK struct {
-	ID       string // as the peer knows it; sent as PPK_ID_FIXED
+	ID       string // as the peer knows it; sent as PPK_ID_FIXED, taken as PPK_ID_OPAQUE too
 	Key      []byte // 32 random octets or more: half of its bits count against a quantum computer (RFC 8784 §6)
 	Required bool   // refuse a peer that does not use it; otherwise go on without it
 }
 
 func (p PPK) usable() bool { return len(p.Key) > 0 }
 
-// ppkIDFixed is the type of a PPK_ID that is a fixed string (RFC 8784 §5.1).
-const ppkIDFixed = 2
+// The types of a PPK_ID (RFC 8784 §5.1). What stands in an opaque one is each vendor's affair; of ours it is the name.
+const (
+	ppkIDOpaque = 1
+	ppkIDFixed  = 2
+)
 
 // wireID is the content of PPK_IDENTITY.
 func (p PPK) wireID() []byte { return append([]byte{ppkIDFixed}, p.ID...) }
 
-// named reports whether the peer asks for this key. The name is no secret, but it costs nothing to hide how it differs.
+// named reports whether the peer asks for this key, by a name of either type. The name is no secret, but it costs nothing to
+// hide how it differs.
 func (p PPK) named(n *wire.Notify) bool {
-	return n != nil && p.usable() && subtle.ConstantTimeCompare(n.Data, p.wireID()) == 1
+	if n == nil || len(n.Data) == 0 || !p.usable() {
+		return false
+	}
+	kind, name := n.Data[0], n.Data[1:]
+	return (kind == ppkIDFixed || kind == ppkIDOpaque) && subtle.ConstantTimeCompare(name, []byte(p.ID)) == 1
 }
 
 // announcesPPK reports whether USE_PPK is said in IKE_SA_INIT: somebody that the peer may turn out to be has a key.
@@ -164,5 +172,5 @@ func (s *SA) ppkHint() string {
 	if s.handshake.bare == nil {
 		return ""
 	}
-	return fmt.Sprintf("; or ppk %q differs: compare its id and secret on both ends", s.p.cfg.PPK.ID)
+	return fmt.Sprintf(", and the id and secret of ppk %q", s.p.cfg.PPK.ID)
 }
