@@ -1,7 +1,6 @@
 package ikev2
 
 import (
-	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -66,12 +65,10 @@ func (s *SA) prove(w ourselves, octets []byte) (*wire.Auth, error) {
 	if w.signer == nil {
 		return &wire.Auth{Method: wire.AuthSharedKey, Data: auth.PSKAuth(s.suite.PRF, w.secret.Key, octets)}, nil
 	}
-	policy := s.p.cfg.Auth.Certified(s.p.cfg.Peer).Policy
-	proof, err := w.signer.Sign(s.p.source(), octets, s.handshake.hashes, policy)
+	proof, err := w.signer.Sign(s.p.source(), octets, s.handshake.hashes, s.p.cfg.Auth.Certified(s.p.cfg.Peer).Policy)
 	if err != nil {
 		return nil, certified(err)
 	}
-	s.handshake.weak = cmp.Or(s.handshake.weak, policy.Weak(proof))
 	return proof, nil
 }
 
@@ -90,7 +87,6 @@ func (s *SA) believe(now time.Time, cfg *Config, claimed auth.ID, m *message, oc
 	if err := c.Verify(now, claimed, m.certs, m.auth, octets, s.handshake.announced); err != nil {
 		return certified(err)
 	}
-	s.handshake.weak = cmp.Or(s.handshake.weak, c.Policy.Weak(m.auth))
 	return nil
 }
 
