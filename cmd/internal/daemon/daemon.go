@@ -49,9 +49,8 @@ type Daemon struct {
 	host     host // nil: the host is left alone
 	routes   *routes
 	loop     *loop
-	watch    func(ctx context.Context) // the host's network; nil: there is none to watch
-	api      *api.Server               // nil: none
-	control  net.Listener              // api's
+	api      *api.Server  // nil: none
+	control  net.Listener // api's
 	opened   cleanup
 	running  sync.WaitGroup
 	ended    chan struct{} // closed when nobody reads mail any more

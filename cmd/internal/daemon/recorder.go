@@ -108,11 +108,7 @@ func tell(ev session.Event) string {
 		if ev.IKE.Initiator {
 			role = "begun by us"
 		}
-		text := fmt.Sprintf("%s, %s === %s, %s, nat %s", ev.IKE.Suite, ev.IKE.LocalID, ev.IKE.RemoteID, role, ev.IKE.NAT)
-		if ev.IKE.PPK != "" {
-			text += fmt.Sprintf(", ppk %q", ev.IKE.PPK)
-		}
-		return text
+		return fmt.Sprintf("%s, %s === %s, %s, nat %s", ev.IKE.Suite, ev.IKE.LocalID, ev.IKE.RemoteID, role, ev.IKE.NAT)
 	case session.ChildUp, session.ChildRekeyed:
 		text := fmt.Sprintf("%s, spi in %v out %v, %s === %s", ev.Child.Suite, ev.Child.SPIIn, ev.Child.SPIOut,
 			strings.Join(showSelectors(ev.Child.Local), " "), strings.Join(showSelectors(ev.Child.Remote), " "))
