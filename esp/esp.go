@@ -47,7 +47,6 @@ type Child struct {
 	Peer          string // the tunnel it belongs to, "connection/tunnel"
 	In, Out       Params
 	Local, Remote []Selector // inner packets that leave have a source in Local and a destination in Remote
-	Path          Path       // outer addresses now
-	Encap         bool       // UDP encapsulation, RFC 3948
+	Path          Path       // outer addresses now; port 0 on both ends: without UDP
 	Limits        Limits
 }

@@ -31,6 +31,7 @@ var words = [...]struct {
 	session.Failed:       {level: slog.LevelWarn, limited: true, series: `twinbore_ike_errors_total`, byReason: true, attrs: downAttrs},
 	session.Moved:        {level: slog.LevelInfo, series: `twinbore_ike_moves_total`, attrs: ikeAttrs},
 	session.Weak:         {level: slog.LevelWarn, series: `twinbore_ike_weak_total`, attrs: reasonAttrs},
+	session.ChildMoved:   {level: slog.LevelInfo, series: `twinbore_ike_encap_changes_total`, attrs: childMovedAttrs},
 	session.Dropped:      {}, // a drop like the engine's own: dropSession
 }
 
@@ -145,6 +146,10 @@ func downAttrs(ev session.Event) []slog.Attr {
 
 func childAttrs(ev session.Event) []slog.Attr {
 	return []slog.Attr{slog.String("child", ev.Child.ID.String()), slog.String("suite", ev.Child.Suite), ikeAttr(ev.IKE)}
+}
+
+func childMovedAttrs(ev session.Event) []slog.Attr {
+	return append(childAttrs(ev), slog.Bool("udp", ev.Child.Encap))
 }
 
 func childDownAttrs(ev session.Event) []slog.Attr {

@@ -29,8 +29,7 @@ type child struct {
 	state         childState
 	suite         suite.Suite
 	local, remote []esp.Selector
-	path          esp.Path
-	encap         bool
+	path          esp.Path      // without ports: ESP goes without UDP
 	params        [2]esp.Params // in, out; keys are wiped once installed
 
 	upSince    time.Time
@@ -76,6 +75,9 @@ func spiBytes(spi esp.SPI) []byte { return binary.BigEndian.AppendUint32(nil, ui
 // installs nothing.
 func (s *SA) acceptChild(now time.Time, m *message, n nonces, withGroups bool) (answer []wire.Payload, c *child, err error) {
 	cfg := &s.p.cfg
+	if why := cfg.misfit(s.nat); why != nil {
+		return nil, nil, why
+	}
 	options := suite.SelectOptions{WithGroups: withGroups, Additional: withGroups}
 	if m.ke != nil {
 		options.PreferGroup = m.ke.Group
@@ -203,13 +205,16 @@ func (s *SA) keyChild(c *child, x *mixture, initiator bool) error {
 
 // install makes the data path receive on c. Outbound traffic moves only by activate.
 func (s *SA) install(now time.Time, c *child) {
-	c.upSince, c.path, c.encap = now, s.path, s.encap()
+	c.upSince, c.path = now, s.espPath()
 	s.setChildLifetime(now, c)
 	s.children = append(s.children, c)
 	s.p.childOp(session.ChildOp{Op: session.Install, ID: c.id, Child: esp.Child{ID: c.id, Peer: s.p.cfg.Peer,
-		In: c.params[0], Out: c.params[1], Local: c.local, Remote: c.remote, Path: c.path, Encap: c.encap, Limits: s.p.cfg.ChildLimits}})
+		In: c.params[0], Out: c.params[1], Local: c.local, Remote: c.remote, Path: c.path, Limits: s.p.cfg.ChildLimits}})
 	c.params = [2]esp.Params{}
 }
+
+// encap reports whether ESP goes inside UDP.
+func (c *child) encap() bool { return c.path.Local.Port() != 0 }
 
 func (s *SA) activate(now time.Time, c *child) {
 	if !c.active {
@@ -311,6 +316,6 @@ func (s *SA) release(x *childExchange) {
 }
 
 func (c *child) info() session.ChildInfo {
-	return session.ChildInfo{ID: c.id, SPIIn: esp.SPI(c.id), SPIOut: c.out, Suite: c.suite.String(), Encap: c.encap, ESN: c.suite.ESN,
+	return session.ChildInfo{ID: c.id, SPIIn: esp.SPI(c.id), SPIOut: c.out, Suite: c.suite.String(), Encap: c.encap(), ESN: c.suite.ESN,
 		Local: c.local, Remote: c.remote, Established: c.upSince, RekeyAt: c.rekeyAt}
 }

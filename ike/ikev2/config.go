@@ -15,8 +15,8 @@ type Encap uint8
 
 const (
 	EncapAuto   Encap = iota // when a NAT was found (RFC 7296 §2.23)
-	EncapAlways              // pretend that there is one, so that the peer does the same
-	EncapNever               // bare ESP even so
+	EncapAlways              // pretend that there is one, so that the peer does the same; no tunnel with a peer that cannot
+	EncapNever               // no tunnel where there is a NAT
 )
 
 // Config is what a session needs to know about its peer and itself. It never changes while the session lives.

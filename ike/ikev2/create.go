@@ -55,6 +55,10 @@ func (s *SA) firstChildGroup() *suite.Group {
 
 // askChild sends CREATE_CHILD_SA for a new Child SA, or for the successor of old.
 func (s *SA) askChild(now time.Time, what op, old *child, group *suite.Group, again int) {
+	if why := s.p.cfg.misfit(s.nat); why != nil { // since the path has changed
+		s.closeFor(now, why.reason, why.hint)
+		return
+	}
 	x := s.newChildExchange(true, old)
 	x.ni, x.again = s.p.newNonce(), again
 	var list []wire.Payload

@@ -44,7 +44,8 @@ const patience = 3 * time.Second
 
 // askInit begins an IKE SA (RFC 7296 §1.2).
 func (p *peer) askInit(now time.Time, path esp.Path) {
-	s := &SA{p: p, state: initSent, initiator: true, spiI: p.newIKESPI(), path: path, handshake: &handshake{ni: p.newNonce()}}
+	s := &SA{p: p, state: initSent, initiator: true, spiI: p.newIKESPI(), path: path, handshake: &handshake{ni: p.newNonce()},
+		nat: natStatus{forced: p.forcesEncap()}}
 	p.add(s)
 	p.begunOn = path
 	if _, err := p.ourselves(now, path, nil, auth.Hashes()); err != nil {
@@ -125,6 +126,7 @@ func (s *SA) answerInit(now time.Time, m *message) error {
 	h.request = append([]byte(nil), m.raw...)
 	h.chosen = selection.Wire
 	s.suite, s.nat = selection.Suite, detectNAT(m)
+	s.nat.forced = s.p.forcesEncap()
 	list := []wire.Payload{&wire.SA{Proposals: []wire.Proposal{selection.Wire}},
 		&wire.KE{Group: m.ke.Group, Data: h.pair.Public()}, &wire.Nonce{Data: h.nr}}
 	if s.nat.supported {
@@ -245,12 +247,17 @@ func (s *SA) initAnswered(now time.Time, m *message) error {
 	if len(selection.Suite.Additional) > 0 && m.notify(wire.NotifyIntermediateExchangeSupported) == nil {
 		return s.ignoreFor(now, m, intermediateMissing())
 	}
+	nat := detectNAT(m)
+	if why := s.p.cfg.misfit(nat); why != nil {
+		return s.ignoreFor(now, m, why)
+	}
 	h.ppk = s.p.cfg.PPK.usable() && m.notify(wire.NotifyUsePPK) != nil
 	if s.p.cfg.PPK.Required && !h.ppk {
 		return s.ignoreFor(now, m, ppkMissing(&s.p.cfg))
 	}
 	h.nr, h.peerKE, h.response = m.nonce.Data, m.ke.Data, append([]byte(nil), m.raw...)
-	s.spiR, s.suite, s.nat = m.SPIr, selection.Suite, detectNAT(m)
+	nat.forced = s.nat.forced
+	s.spiR, s.suite, s.nat = m.SPIr, selection.Suite, nat
 	s.fragments = m.notify(wire.NotifyIKEv2FragmentationSupported) != nil
 	s.noteWishes(m)
 	if err := s.completeKeys(); err != nil {

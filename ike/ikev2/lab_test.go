@@ -480,6 +480,8 @@ func (l *lab) logEvent(g *gateway, e session.Event) {
 		l.logf("%s: %v %s, %s === %s, nat %s%s", g.name, e.Kind, e.IKE.Suite, e.IKE.LocalID, e.IKE.RemoteID, e.IKE.NAT, secret)
 	case session.Moved:
 		l.logf("%s: %v to %v, nat %s", g.name, e.Kind, e.IKE.Path, e.IKE.NAT)
+	case session.ChildMoved:
+		l.logf("%s: %v %v, nat %s, in UDP %v", g.name, e.Kind, e.Child.ID, e.IKE.NAT, e.Child.Encap)
 	case session.ChildUp:
 		l.logf("%s: %v %v %s", g.name, e.Kind, e.Child.ID, e.Child.Suite)
 	case session.ChildRekeyed:

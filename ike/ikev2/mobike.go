@@ -74,11 +74,11 @@ func (s *SA) answerMobility(now time.Time, m *message) []wire.Payload {
 			return append(list, &wire.Notify{Kind: wire.NotifyUnacceptableAddresses})
 		}
 		moved := m.path != s.path
-		if moved {
+		if s.learnNAT(m); moved {
 			s.move(now, m.path)
 		}
 		s.renat(now, m)
-		if moved {
+		if moved && !s.closing() {
 			s.checkPath(now)
 		}
 	}
@@ -119,11 +119,15 @@ func (s *SA) askLiveness(now time.Time) {
 			list = append(list, &wire.Notify{Kind: wire.NotifyCookie2, Data: r.cookie2})
 		}
 	}
-	if s.mobike.began && s.nat.local {
+	if s.watchesNAT() {
 		list = append(list, s.natNotifies(s.spiI, s.spiR, s.path)...)
 	}
 	s.ask(now, wire.Informational, list, story, r)
 }
+
+// watchesNAT reports whether questions of liveness also ask how the peer sees our address: a NAT before us may get another
+// mapping (RFC 4555 §3.8); and ESP without UDP stops where a NAT comes in.
+func (s *SA) watchesNAT() bool { return s.mobike.began && (s.nat.local || !s.encap()) }
 
 // alive is the answer to it.
 func (s *SA) alive(now time.Time, m *message) error {
@@ -133,8 +137,12 @@ func (s *SA) alive(now time.Time, m *message) error {
 			return &localError{reason: session.AuthFailed, hint: "the peer does not return COOKIE2 as we sent it"}
 		}
 	}
-	if s.mobike.began && s.nat.local {
-		if seen := seenAs(m); seen != nil && !bytes.Equal(seen, s.mobike.seenAs) {
+	if s.watchesNAT() {
+		had := s.mobike.seenAs
+		if had == nil && !s.nat.local {
+			had = natHash(s.spiI, s.spiR, s.path.Local)
+		}
+		if seen := seenAs(m); seen != nil && !bytes.Equal(seen, had) {
 			s.mobike.seenAs = seen
 			s.want(now, task{op: opUpdate})
 		}

@@ -35,6 +35,10 @@ func (s *SA) follow(now time.Time, path esp.Path) {
 func (p *peer) packetSeen(now time.Time, id esp.ChildID, path esp.Path) {
 	for _, s := range p.sas {
 		if s.child(id) != nil && !now.Before(s.movedAt.Add(moveHold)) {
+			if path.Local.Port() == 0 { // without UDP it tells of addresses alone
+				path.Local = netip.AddrPortFrom(path.Local.Addr(), s.path.Local.Port())
+				path.Remote = netip.AddrPortFrom(path.Remote.Addr(), s.path.Remote.Port())
+			}
 			s.followTo(now, path)
 			return
 		}
@@ -45,7 +49,12 @@ func (s *SA) followTo(now time.Time, path esp.Path) {
 	if s.state != established || s.closing() || s.nat.local || path.Remote == s.path.Remote || path.Local.Port() != s.path.Local.Port() {
 		return
 	}
+	nat := path.Remote.Port() != s.path.Remote.Port() // nobody else changes ports
 	s.move(now, path)
+	if nat && !s.encap() {
+		s.closeFor(now, session.NoResponse, "a NAT has come between us and the peer, and ESP goes without UDP; beginning anew")
+		return
+	}
 	s.checkPath(now)
 }
 
@@ -56,24 +65,39 @@ func (s *SA) move(now time.Time, path esp.Path) {
 		if one.path != old {
 			continue
 		}
-		one.path, one.movedAt = path, now
-		for _, c := range one.children {
-			c.path = path
-			s.p.childOp(session.ChildOp{Op: session.Move, ID: c.id, Child: esp.Child{Path: path}})
-		}
+		one.path, one.movedAt, one.nat = path, now, s.nat
+		one.reroute(now)
 	}
 	s.p.emit(session.Event{Kind: session.Moved, Time: now, IKE: s.info()})
 }
 
-// renat takes what NAT detection says of a new path. Where ESP must now go otherwise into UDP, or out of it, successors of
-// the Child SAs do so.
+// renat takes what NAT detection says of the path. Where ESP must now go into UDP, or out of it, the Child SAs do so at once
+// (RFC 4555 §3.5).
 func (s *SA) renat(now time.Time, m *message) {
-	if n := detectNAT(m); n.supported {
-		s.nat = n
+	s.learnNAT(m)
+	s.reroute(now)
+	if s.p.cfg.misfit(s.nat) == nil {
+		return
 	}
 	for _, c := range s.children {
-		if c.state == childUp && c.encap != s.encap() {
-			c.rekeyAt = earliest(c.rekeyAt, now.Add(moveHold)) // the path may be about to change again
+		if c.state == childUp {
+			c.rekeyAt = earliest(c.rekeyAt, now.Add(moveHold)) // askChild ends the IKE SA, unless the path has changed again
+		}
+	}
+}
+
+// reroute has the data path send ESP to where it now must go.
+func (s *SA) reroute(now time.Time) {
+	to := s.espPath()
+	for _, c := range s.children {
+		if c.path == to {
+			continue
+		}
+		was := c.encap()
+		c.path = to
+		s.p.childOp(session.ChildOp{Op: session.Move, ID: c.id, Child: esp.Child{Path: to}})
+		if c.encap() != was {
+			s.p.emit(session.Event{Kind: session.ChildMoved, Time: now, IKE: s.info(), Child: c.info()})
 		}
 	}
 }

@@ -4,16 +4,21 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"twinbore/esp"
+	"twinbore/ike/session"
 	"twinbore/ike/wire"
 )
 
 // natStatus is what NAT detection found (RFC 7296 §2.23).
 type natStatus struct {
 	supported   bool // the peer sent its hashes
-	local, peer bool // a NAT before us, before the peer
+	local, peer bool // a NAT before us, before the peer; the peer may also pretend that there is one
+	forced      bool // we pretended that there is one before us
 }
+
+func (n natStatus) found() bool { return n.local || n.peer }
 
 func (n natStatus) String() string {
 	switch {
@@ -42,12 +47,26 @@ func natHash(spiI, spiR uint64, addr netip.AddrPort) []byte {
 // peer sees a NAT and encapsulates too.
 func (s *SA) natNotifies(spiI, spiR uint64, path esp.Path) []wire.Payload {
 	source := natHash(spiI, spiR, path.Local)
-	if s.p.cfg.Encap == EncapAlways {
+	if s.nat.forced {
 		s.p.random(source)
 	}
 	return []wire.Payload{
 		&wire.Notify{Kind: wire.NotifyNATDetectionSourceIP, Data: source},
 		&wire.Notify{Kind: wire.NotifyNATDetectionDestinationIP, Data: natHash(spiI, spiR, path.Remote)},
+	}
+}
+
+// forcesEncap reports whether we pretend that there is a NAT before us. A responder that does not know yet who the peer is
+// does so for any that may need it: the others take ESP in UDP as well, except those with EncapNever, which say so.
+func (p *peer) forcesEncap() bool {
+	return p.cfg.Encap == EncapAlways || slices.ContainsFunc(p.candidates, func(c Config) bool { return c.Encap == EncapAlways })
+}
+
+// learnNAT takes what the hashes of an authentic message say.
+func (s *SA) learnNAT(m *message) {
+	if n := detectNAT(m); n.supported {
+		n.forced = s.nat.forced
+		s.nat = n
 	}
 }
 
@@ -78,18 +97,38 @@ func detectNAT(m *message) natStatus {
 
 // encap reports whether ESP of this SA goes inside UDP.
 func (s *SA) encap() bool {
-	switch s.p.cfg.Encap {
-	case EncapNever:
-		return false
-	case EncapAlways:
-		return s.nat.supported
-	}
-	return s.nat.local || s.nat.peer
+	return s.p.cfg.Encap != EncapNever && s.nat.supported && (s.nat.found() || s.nat.forced)
 }
 
-// float moves the initiator's path to the NAT traversal ports before IKE_AUTH (RFC 7296 §2.23).
+// espPath is where ESP of this SA goes: without UDP it has no ports.
+func (s *SA) espPath() esp.Path {
+	if s.encap() {
+		return s.path
+	}
+	return esp.Path{Local: netip.AddrPortFrom(s.path.Local.Addr(), 0), Remote: netip.AddrPortFrom(s.path.Remote.Addr(), 0)}
+}
+
+// misfit says why ESP cannot go as the configuration wants it, or nil.
+func (c *Config) misfit(n natStatus) *localError {
+	why := ""
+	switch {
+	case c.Encap == EncapAlways && !n.supported:
+		why = "the peer does no NAT traversal, so it takes no ESP in UDP, and we have nothing else; with encap: auto and CAP_NET_RAW ESP goes without UDP"
+	case c.Encap != EncapNever || !n.found() && !n.forced:
+		return nil
+	case n.local:
+		why = "there is a NAT before us, or before the peer as it sees us, and ESP passes a NAT only in UDP; set encap: auto"
+	default:
+		why = "the peer is behind a NAT, or asks for ESP in UDP; set encap: auto"
+	}
+	return &localError{notify: wire.NotifyNoProposalChosen, reason: session.DatapathError, hint: why}
+}
+
+// float moves the initiator's path to the NAT traversal ports before IKE_AUTH (RFC 7296 §2.23). Where addresses may change
+// later it does so in any case, since a NAT may be found then (RFC 4555 §3.3).
 func (s *SA) float() {
-	if s.encap() || s.nat.local || s.nat.peer {
+	mayChange := s.p.cfg.MOBIKE && s.p.cfg.Encap != EncapNever && s.nat.supported
+	if s.encap() || s.nat.found() || mayChange {
 		s.path = esp.Path{Local: netip.AddrPortFrom(s.path.Local.Addr(), orPort(s.p.cfg.NATTPort)),
 			Remote: netip.AddrPortFrom(s.path.Remote.Addr(), orPort(s.p.cfg.PeerNATTPort))}
 	}

@@ -132,12 +132,13 @@ const (
 	Failed                   // the negotiation ended before the peer was authenticated, or a rekey did: Reason, Hint
 	Moved                    // the peer's outer address changed: IKE.Path
 	Weak                     // a negotiated algorithm is weak: Hint names it
+	ChildMoved               // ESP of Child goes into UDP now, or out of it
 	Dropped                  // an inbound message was dropped: Reason is not set, Story says why; counted
 )
 
 func (k Kind) String() string {
 	return [...]string{"message", "ike up", "ike rekeyed", "ike down", "child up", "child rekeyed", "child down",
-		"child failed", "failed", "moved", "weak", "dropped"}[k]
+		"child failed", "failed", "moved", "weak", "child moved", "dropped"}[k]
 }
 
 // An Event is something that happened, in the words of the logs, the metrics and the status. It holds no secrets.

@@ -195,7 +195,7 @@ func TestChangesUnderTrafficLoseNothing(t *testing.T) {
 			for i := range 60 {
 				id := esp.ChildID(s.AllocSPI())
 				alg := p.out.Algorithm()
-				ch := esp.Child{ID: id, Peer: "hq/1", Local: anySelectors, Remote: anySelectors, Encap: true,
+				ch := esp.Child{ID: id, Peer: "hq/1", Local: anySelectors, Remote: anySelectors,
 					In:   esp.Params{SPI: esp.SPI(id), Algorithm: alg, Key: key(alg, 201), Window: 64},
 					Out:  esp.Params{SPI: 4711, Algorithm: alg, Key: key(alg, 202)},
 					Path: esp.Path{Local: netip.AddrPortFrom(s.outer, 4500), Remote: p.at}}

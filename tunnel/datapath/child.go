@@ -47,7 +47,6 @@ type child struct {
 	in            *esp.Inbound
 	out           *esp.Outbound
 	local, remote []esp.Selector
-	encap         bool
 	lane          atomic.Pointer[lane]
 	lastIn        atomic.Int64 // of the last authentic packet, unix nanoseconds; 0: none yet
 	lastOut       atomic.Int64 // of the last packet or keepalive
@@ -56,7 +55,7 @@ type child struct {
 
 // A lane is the outer way of a child, replaced as a whole when the path moves.
 type lane struct {
-	path esp.Path
+	path esp.Path // port 0 on both ends: without UDP
 	sock *socket
 	mtu  int // of inner packets, octets
 }
@@ -80,14 +79,26 @@ func (c *child) take(l lane, r *rules) {
 	if r != nil {
 		path = r.pathMTU
 	}
-	l.mtu = InnerMTU(path, l.path.Remote.Addr().Unmap().Is6(), c.encap, c.out.Algorithm())
+	l.mtu = InnerMTU(path, l.path.Remote.Addr().Unmap().Is6(), !l.bare(), c.out.Algorithm())
 	c.lane.Store(&l)
+}
+
+// bare reports whether ESP goes this way without UDP.
+func (l *lane) bare() bool { return l.sock.use == transport.ForESP }
+
+// has reports whether the peer is where a packet came from, as far as this way knows. ESP comes in UDP and without at any
+// time (RFC 7296 §2.23, ESP-05), so ports count only where both have them.
+func (l *lane) has(from esp.Path) bool {
+	if l.bare() || from.Local.Port() == 0 {
+		return from.Remote.Addr() == l.path.Remote.Addr()
+	}
+	return from.Remote == l.path.Remote
 }
 
 // Install makes a Child SA whose SPI AllocSPI gave: what arrives is taken at once; nothing leaves by it before
 // Activate. SAs that the tunnel already has go on until they are removed. It keeps nothing of ch.
 func (g *Gateway) Install(ch esp.Child) error {
-	c := &child{id: ch.ID, local: slices.Clone(ch.Local), remote: slices.Clone(ch.Remote), encap: ch.Encap}
+	c := &child{id: ch.ID, local: slices.Clone(ch.Local), remote: slices.Clone(ch.Remote)}
 	if err := g.install(c, ch); err != nil {
 		return fmt.Errorf("child %v of %q: %w", ch.ID, ch.Peer, err)
 	}
@@ -97,9 +108,6 @@ func (g *Gateway) Install(ch esp.Child) error {
 func (g *Gateway) install(c *child, ch esp.Child) (err error) {
 	if esp.ChildID(ch.In.SPI) != ch.ID {
 		return fmt.Errorf("its inbound SPI is %v", ch.In.SPI)
-	}
-	if !ch.Encap {
-		return fmt.Errorf("bare ESP (IP protocol 50) has no socket here; use encap: always")
 	}
 	if c.in, err = esp.NewInbound(ch.In, ch.Limits); err != nil {
 		return fmt.Errorf("inbound: %w", err)
@@ -131,10 +139,13 @@ func (g *Gateway) install(c *child, ch esp.Child) (err error) {
 // laneFor finds the socket for a path. The MTU is not in it yet.
 func (g *Gateway) laneFor(path esp.Path) (lane, error) {
 	sock := g.socketFor(path)
-	if sock == nil || sock.use != transport.ForNATT {
-		return lane{}, fmt.Errorf("no socket for ESP in UDP on path %v; it leaves by port %d", path, g.cfg.NATTPort)
+	switch {
+	case sock != nil && sock.use != transport.ForIKE:
+		return lane{path: path, sock: sock}, nil
+	case path.Local.Port() == 0:
+		return lane{}, fmt.Errorf("no socket for ESP without UDP (IP protocol 50) on path %v", path)
 	}
-	return lane{path: path, sock: sock}, nil
+	return lane{}, fmt.Errorf("no socket for ESP in UDP on path %v; it leaves by port %d", path, g.cfg.NATTPort)
 }
 
 // Activate makes a Child SA the one by which packets leave, as far as its selectors go; others that were activated
@@ -172,7 +183,8 @@ func (g *Gateway) Remove(id esp.ChildID) {
 	g.retire(t)
 }
 
-// Move changes the outer path of a Child SA: IKE has verified that the peer is there now. Packets on the old path are
+// Move changes the outer path of a Child SA: IKE has verified that the peer is there now. ESP goes into UDP or out of it if
+// the ports of the path say so. Packets on the old path are
 // still taken, whatever path they come by. The data path itself never moves a child. An unknown id
 // changes nothing, nor does a path that no socket can send on.
 func (g *Gateway) Move(id esp.ChildID, path esp.Path) {

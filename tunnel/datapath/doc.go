@@ -46,7 +46,7 @@
 // Addresses are never translated (R46). The inner TTL is not touched: the kernel has counted the hop. DSCP and ECN go to the
 // outer header; of the outer header ECN alone comes back (ecn.go).
 //
-// Not done here: bare ESP; several queues; learning the path
+// Not done here: several queues; learning the path
 // MTU from ICMP; forwarding between two peers (hub); filters.
 //
 // Start reading at gateway.go, then sender.go and outbox.go, receiver.go and join.go.

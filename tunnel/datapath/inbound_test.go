@@ -456,7 +456,7 @@ func TestInstallRefusesWhatCannotWork(t *testing.T) {
 		spi := s.AllocSPI()
 		alg := protect.AES256GCM16
 		good := func() esp.Child {
-			return esp.Child{ID: esp.ChildID(spi), Peer: "hq/1", Local: anySelectors, Remote: anySelectors, Encap: true,
+			return esp.Child{ID: esp.ChildID(spi), Peer: "hq/1", Local: anySelectors, Remote: anySelectors,
 				In:   esp.Params{SPI: spi, Algorithm: alg, Key: key(alg, 1), Window: 64},
 				Out:  esp.Params{SPI: 4711, Algorithm: alg, Key: key(alg, 2)},
 				Path: esp.Path{Local: port("192.0.2.1:4500"), Remote: port("198.51.100.1:4500")}}
@@ -465,7 +465,7 @@ func TestInstallRefusesWhatCannotWork(t *testing.T) {
 			"another ID":            func(c *esp.Child) { c.ID++ },
 			"an SPI nobody gave":    func(c *esp.Child) { c.ID ^= 1; c.In.SPI ^= 1 },
 			"an unknown tunnel":     func(c *esp.Child) { c.Peer = "hq/9" },
-			"bare ESP":              func(c *esp.Child) { c.Encap = false },
+			"no socket without UDP": func(c *esp.Child) { c.Path.Local = port("192.0.2.1:0") },
 			"the IKE port":          func(c *esp.Child) { c.Path.Local = port("192.0.2.1:500") },
 			"an address not ours":   func(c *esp.Child) { c.Path.Local = port("192.0.2.99:4500") },
 			"another family":        func(c *esp.Child) { c.Path.Remote = port("[2001:db8::1]:4500") },

@@ -108,7 +108,7 @@ func (g *Gateway) ReadIKE(b []byte) (n int, on esp.Path, err error) {
 // traversal (RFC 3948 §2.2). An error is the loss of this message. It does not keep b.
 func (g *Gateway) WriteIKE(b []byte, on esp.Path) error {
 	sock := g.socketFor(on)
-	if sock == nil {
+	if sock == nil || sock.use == transport.ForESP {
 		return fmt.Errorf("no socket for IKE on path %v", on)
 	}
 	if sock.use == transport.ForNATT {

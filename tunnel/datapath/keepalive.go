@@ -6,7 +6,7 @@ import (
 )
 
 // keepalive sends a NAT keepalive on each path of a Child SA by which nothing has left for the configured time
-// (RFC 3948 §4), so that a NAT on the way keeps its mapping. Without a NAT it is one octet in vain.
+// (RFC 3948 §4), so that a NAT on the way keeps its mapping. Without a NAT it is one octet in vain; without UDP there is none.
 func (g *Gateway) keepalive(now int64) {
 	last := map[esp.Path]int64{}
 	lanes := map[esp.Path]*lane{}
@@ -14,13 +14,16 @@ func (g *Gateway) keepalive(now int64) {
 	for _, t := range g.peers {
 		for _, c := range t.children {
 			l := c.lane.Load()
+			if l.bare() {
+				continue
+			}
 			last[l.path] = max(last[l.path], c.lastOut.Load())
 			lanes[l.path] = l
 		}
 	}
 	for _, t := range g.peers {
 		for _, c := range t.children {
-			if now-last[c.lane.Load().path] >= int64(g.cfg.Keepalive) {
+			if at, ok := last[c.lane.Load().path]; ok && now-at >= int64(g.cfg.Keepalive) {
 				c.lastOut.Store(now)
 			}
 		}

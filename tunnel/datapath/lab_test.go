@@ -138,6 +138,7 @@ type childOptions struct {
 	local, remote []esp.Selector
 	limits        esp.Limits
 	idle          bool // do not activate
+	bare          bool // ESP without UDP
 }
 
 // key is literal, and another one for each octet of seed.
@@ -166,12 +167,17 @@ func (s *site) install(name, outer string, o childOptions) *peer {
 		o.local, o.remote = anySelectors, anySelectors
 	}
 	p := &peer{site: s, at: netip.AddrPortFrom(addr(outer), 4500)}
-	p.sock = s.l.net.Listen(p.at)
+	if o.bare {
+		p.at = netip.AddrPortFrom(addr(outer), 0)
+		p.sock = s.l.net.ListenESP(p.at.Addr())
+	} else {
+		p.sock = s.l.net.Listen(p.at)
+	}
 	p.id = esp.ChildID(s.AllocSPI())
 	to := esp.Params{SPI: esp.SPI(p.id), Algorithm: o.alg, Key: s.l.key(o.alg), Window: 1024, ESN: true}
 	from := esp.Params{SPI: 0xfeed, Algorithm: o.alg, Key: s.l.key(o.alg), Window: 1024, ESN: true}
-	ch := esp.Child{ID: p.id, Peer: name, In: to, Out: from, Local: o.local, Remote: o.remote, Encap: true, Limits: o.limits,
-		Path: esp.Path{Local: netip.AddrPortFrom(s.outer, 4500), Remote: p.at}}
+	ch := esp.Child{ID: p.id, Peer: name, In: to, Out: from, Local: o.local, Remote: o.remote, Limits: o.limits,
+		Path: esp.Path{Local: netip.AddrPortFrom(s.outer, p.at.Port()), Remote: p.at}}
 	if err := s.Install(ch); err != nil {
 		s.l.t.Fatal(err)
 	}
@@ -304,7 +310,7 @@ func (p *peer) send(inner []byte) { p.datagram(p.seal(inner)) }
 
 func (p *peer) datagram(b []byte) {
 	p.l.t.Helper()
-	p.datagramTo(b, 4500)
+	p.datagramTo(b, p.at.Port())
 }
 
 func (p *peer) datagramTo(b []byte, port uint16) {

@@ -18,6 +18,7 @@ type sink struct {
 	packets, datagrams int // of frames and messages all that they hold
 	next               *receiver
 	offloads           tun.Offloads
+	port               uint16 // of the socket
 	record             bool
 	got                []tun.Frame         // what the device was given, if record
 	sent               []transport.Message // and the socket
@@ -67,7 +68,7 @@ func (s sinkSocket) Write(ms []transport.Message) (int, error) {
 	}
 	return n, nil
 }
-func (sinkSocket) Port() uint16           { return 4500 }
+func (s sinkSocket) Port() uint16         { return s.port }
 func (sinkSocket) Drops() transport.Drops { return transport.Drops{} }
 
 func (sinkSocket) Offloads() transport.Offloads { return transport.Offloads{} }
@@ -85,7 +86,13 @@ type bench struct {
 
 func newBench(t testing.TB, alg *protect.Algorithm) *bench {
 	t.Helper()
-	b := &bench{sink: &sink{offloads: tun.Offloads{TSO: true, USO: true}}}
+	return newBenchOn(t, alg, 4500)
+}
+
+// newBenchOn is newBench with the port of both ends; 0 is without UDP.
+func newBenchOn(t testing.TB, alg *protect.Algorithm, outer uint16) *bench {
+	t.Helper()
+	b := &bench{sink: &sink{offloads: tun.Offloads{TSO: true, USO: true}, port: outer}}
 	sock := Socket{Socket: sinkSocket{b.sink}, Addr: netip.IPv4Unspecified()}
 	g, err := New(Config{Device: b.sink, Sockets: []Socket{sock}, NATTPort: 4500})
 	if err != nil {
@@ -98,8 +105,8 @@ func newBench(t testing.TB, alg *protect.Algorithm) *bench {
 	spi := g.AllocSPI()
 	in := esp.Params{SPI: spi, Algorithm: alg, Key: key(alg, 1), Window: 1024}
 	out := esp.Params{SPI: 4711, Algorithm: alg, Key: key(alg, 2)}
-	ch := esp.Child{ID: esp.ChildID(spi), Peer: "hq/1", In: in, Out: out, Local: anySelectors, Remote: anySelectors, Encap: true,
-		Path: esp.Path{Local: port("192.0.2.1:4500"), Remote: port("198.51.100.1:4500")}}
+	ch := esp.Child{ID: esp.ChildID(spi), Peer: "hq/1", In: in, Out: out, Local: anySelectors, Remote: anySelectors,
+		Path: esp.Path{Local: netip.AddrPortFrom(addr("192.0.2.1"), outer), Remote: netip.AddrPortFrom(addr("198.51.100.1"), outer)}}
 	if err := g.Install(ch); err != nil {
 		t.Fatal(err)
 	}

@@ -133,7 +133,7 @@ func (w *receiver) stretch(spi uint32, m *transport.Message, from, to int) {
 	if w.tally.authentic && c.lastIn.Load() != w.now {
 		c.lastIn.Store(w.now)
 	}
-	if w.tally.authentic && m.Path.Remote != c.lane.Load().path.Remote {
+	if w.tally.authentic && !c.lane.Load().has(m.Path) {
 		w.elsewhere(c, w.tally.number, m.Path)
 	}
 	if w.tally.packets > 0 {

@@ -387,8 +387,8 @@ func connect(t *testing.T, a, b *site) {
 		s  *site
 		ch esp.Child
 	}{
-		{a, esp.Child{ID: esp.ChildID(spiA), Peer: "c/1", In: toA, Out: toB, Local: anySelectors, Remote: anySelectors, Path: path, Encap: true}},
-		{b, esp.Child{ID: esp.ChildID(spiB), Peer: "c/1", In: toB, Out: toA, Local: anySelectors, Remote: anySelectors, Path: path.Reverse(), Encap: true}},
+		{a, esp.Child{ID: esp.ChildID(spiA), Peer: "c/1", In: toA, Out: toB, Local: anySelectors, Remote: anySelectors, Path: path}},
+		{b, esp.Child{ID: esp.ChildID(spiB), Peer: "c/1", In: toB, Out: toA, Local: anySelectors, Remote: anySelectors, Path: path.Reverse()}},
 	} {
 		if err := c.s.Install(c.ch); err != nil {
 			t.Fatal(err)

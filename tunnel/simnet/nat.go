@@ -144,6 +144,9 @@ func (n *Net) translate(s *socket, to netip.AddrPort, now time.Time) (seen, insi
 	seen, inside = s.addr, to
 	for _, t := range n.nats {
 		if t.inside.Contains(s.addr.Addr()) && !t.inside.Contains(to.Addr()) {
+			if s.bare { // it has no ports that the NAT could tell it by
+				return seen, inside, false
+			}
 			seen = t.leave(s, to, now)
 		}
 	}

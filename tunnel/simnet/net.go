@@ -49,14 +49,22 @@ func New(seed uint64) *Net {
 
 // Listen opens a socket on an address of the network. Port 0 takes one from 49152. It panics if the address is
 // unspecified or taken, or if 256 sockets are open: those are bugs of the test.
-func (n *Net) Listen(addr netip.AddrPort) transport.Socket {
+func (n *Net) Listen(addr netip.AddrPort) transport.Socket { return n.listen(addr, false) }
+
+// ListenESP opens a socket of IP protocol 50, which has no ports, on an address of the network. It panics as Listen
+// does. No NAT passes what it sends.
+func (n *Net) ListenESP(addr netip.Addr) transport.Socket {
+	return n.listen(netip.AddrPortFrom(addr, 0), true)
+}
+
+func (n *Net) listen(addr netip.AddrPort, bare bool) transport.Socket {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	number := 0
 	for number < maxSockets && n.numbers[number] {
 		number++
 	}
-	if addr.Port() == 0 {
+	if addr.Port() == 0 && !bare {
 		addr = netip.AddrPortFrom(addr.Addr(), 49152+uint16(number))
 	}
 	switch {

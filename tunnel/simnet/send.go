@@ -37,7 +37,7 @@ func (n *Net) send(s *socket, m *transport.Message) error {
 	if m.N > maxPayload {
 		return syscall.EMSGSIZE
 	}
-	if m.Path.Remote.Port() == 0 {
+	if m.Path.Remote.Port() == 0 && !s.bare {
 		return syscall.EINVAL
 	}
 	now := time.Now()
@@ -100,6 +100,9 @@ func (n *Net) send(s *socket, m *transport.Message) error {
 // goes nowhere.
 func (n *Net) route(s *socket, m *transport.Message, now time.Time) (*flow, *socket, esp.Path, error) {
 	from, to := s.addr, netip.AddrPortFrom(m.Path.Remote.Addr().Unmap(), m.Path.Remote.Port())
+	if s.bare {
+		to = netip.AddrPortFrom(to.Addr(), 0)
+	}
 	local := m.Path.Local.Addr().Unmap()
 	switch {
 	case n.closed || s.isClosed():

@@ -17,6 +17,7 @@ type socket struct {
 	net     *Net
 	number  int
 	addr    netip.AddrPort
+	bare    bool // of IP protocol 50; port 0
 	inbox   chan transport.Message
 	closing sync.Once
 	closed  chan struct{}
@@ -26,7 +27,7 @@ type socket struct {
 
 func newSocket(n *Net, number int, addr netip.AddrPort) *socket {
 	return &socket{
-		net: n, number: number, addr: addr,
+		net: n, number: number, addr: addr, bare: addr.Port() == 0,
 		inbox: make(chan transport.Message, inbox), closed: make(chan struct{}),
 	}
 }

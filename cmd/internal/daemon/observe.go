@@ -87,6 +87,10 @@ func (e *end) note(ev session.Event) {
 	case session.ChildRekeyed:
 		e.drop(ev.Old)
 		e.children = append(e.children, ev.Child)
+	case session.ChildMoved:
+		if i := slices.IndexFunc(e.children, func(c session.ChildInfo) bool { return c.ID == ev.Child.ID }); i >= 0 {
+			e.children[i] = ev.Child
+		}
 	case session.ChildDown:
 		e.drop(ev.Child.ID)
 	}

@@ -116,6 +116,11 @@ func tell(ev session.Event) string {
 			text += fmt.Sprintf(", after %v", ev.Old)
 		}
 		return text
+	case session.ChildMoved:
+		if ev.Child.Encap {
+			return fmt.Sprintf("spi in %v: ESP goes in UDP now, nat %s", ev.Child.SPIIn, ev.IKE.NAT)
+		}
+		return fmt.Sprintf("spi in %v: ESP goes without UDP now, nat %s", ev.Child.SPIIn, ev.IKE.NAT)
 	case session.ChildDown:
 		return strings.TrimSuffix(fmt.Sprintf("spi in %v: %s", ev.Child.SPIIn, ev.Hint), ": ")
 	}
