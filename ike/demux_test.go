@@ -103,6 +103,47 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// SM-15, RFC 7296 §2.5: what claims to be IKEv1's answer to our first message is dropped before any session sees it, and
+// nothing of IKEv1 is ever sent; that the peer could speak a higher version means nothing.
+func TestNoFallbackToIKEv1(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ours = 0x1122334455667788
+		received := 0
+		request := firstRequest(ours, make([]byte, 32), nil)
+		b := newBench(Config{Peers: []Peer{peer("a/1")}}, func(Peer) session.Session {
+			return &script{
+				do: func(_ time.Time, cmd session.Command) session.Output {
+					return session.Output{Claim: []uint64{ours}, Send: []session.Datagram{{Bytes: request, Path: from("192.0.2.1:500")}}}
+				},
+				receive: func(time.Time, []byte, esp.Path) session.Output { received++; return session.Output{} },
+			}
+		}, nil).run(t)
+		b.Do("a/1", session.Initiate{})
+		synctest.Wait()
+		dropped := uint64(0)
+		for exchange := range 256 { // Main Mode is 2, Aggressive 4, Informational 5
+			for _, flags := range []wire.Flags{0, 1, wire.FlagInitiator, wire.FlagResponse} {
+				msg := padded(wire.Header{SPIi: ours, SPIr: 9, Version: wire.V1, Exchange: wire.ExchangeType(exchange), Flags: flags, Next: 1})
+				b.deliver(packet{msg, from("192.0.2.1:500")})
+				dropped++
+			}
+		}
+		b.wantDrops(t, map[string]uint64{"version": dropped})
+		if received != 0 {
+			t.Errorf("the session was given %d messages of IKEv1", received)
+		}
+		b.deliver(packet{padded(wire.Header{SPIi: ours, SPIr: 9, Exchange: wire.IKESAInit, Flags: wire.FlagResponse | wire.FlagVersion}), from("192.0.2.1:500")})
+		if received != 1 {
+			t.Error("an answer with the version flag was not given to its session")
+		}
+		for _, p := range b.take() {
+			if h, err := wire.ParseHeader(p.b); err != nil || h.Version.Major() != 2 {
+				t.Errorf("sent version %v: %v", h.Version.Major(), err)
+			}
+		}
+	})
+}
+
 // SM-19: the sender's role says which SPI is ours; the address says nothing.
 func TestFindsSessionsByOurSPI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -114,6 +114,12 @@ func (s *shard) initiate(now time.Time, name string, cmd session.Initiate) {
 		s.e.log.Warn("asked to initiate to an unknown peer", "peer", name)
 		return
 	}
+	s.begin(now, p, cmd)
+}
+
+// begin makes a session of ours, be it the first with this peer or not.
+func (s *shard) begin(now time.Time, p Peer, cmd session.Initiate) {
+	name := p.Peer
 	p.InitialContact = len(s.byPeer[name]) == 0
 	h := &handle{peer: name, began: now, children: map[esp.ChildID]bool{}}
 	if s.closing || s.e.table.enter(h, s) != nil {
@@ -215,6 +221,16 @@ func (s *shard) apply(now time.Time, h *handle, out session.Output) {
 		s.arrived(now, h)
 	case out.Lingers && s.closing:
 		s.close(now, h, session.Close{Quiet: true})
+	case out.Renew != nil && h.keeps():
+		s.renew(now, h, *out.Renew)
+	}
+}
+
+// renew begins another session beside h. When it is up, h gives way to it.
+func (s *shard) renew(now time.Time, h *handle, cmd session.Initiate) {
+	if p, ok := s.e.peers.named(h.peer); ok {
+		s.e.log.Info("beginning another session: the peer replaces nothing in this one", "peer", h.peer, ikeAttr(h.ike))
+		s.begin(now, p, cmd)
 	}
 }
 

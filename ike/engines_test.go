@@ -3,6 +3,7 @@ package ike
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -30,6 +31,7 @@ type gateway struct {
 	in    chan packet
 	cut   chan struct{} // closed when the line is
 	lose  func() bool
+	fail  func(op string) error // of the data path
 
 	mu       sync.Mutex // guards what follows
 	children map[esp.ChildID]esp.Child
@@ -39,9 +41,9 @@ type gateway struct {
 	seen     bool
 }
 
-func newGateway(t *testing.T, n byte, seed uint64, shards int) *gateway {
+func newGateway(t *testing.T, n byte, seed uint64, shards int, change ...func(*gateway, *Peer)) *gateway {
 	g := &gateway{addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, n}), 500), in: make(chan packet, 1000), cut: make(chan struct{}),
-		lose: func() bool { return false }, children: map[esp.ChildID]esp.Child{}, active: map[esp.ChildID]bool{}, next: esp.SPI(n) << 24}
+		lose: func() bool { return false }, fail: func(string) error { return nil }, children: map[esp.ChildID]esp.Child{}, active: map[esp.ChildID]bool{}, next: esp.SPI(n) << 24}
 	ikeProposal, err := suite.ParseIKE("aes128gcm16-prfsha256-curve25519")
 	if err != nil {
 		t.Fatal(err)
@@ -51,19 +53,20 @@ func newGateway(t *testing.T, n byte, seed uint64, shards int) *gateway {
 		t.Fatal(err)
 	}
 	far := netip.AddrFrom4([4]byte{192, 0, 2, 3 - n})
-	g.Engine = New(Config{
-		Conn: g, Dataplane: g, Shards: shards, Rand: rand.NewChaCha8([32]byte{n, byte(seed), byte(seed >> 8)}),
-		Peers: []Peer{{
-			Config: ikev2.Config{
-				Peer: "line/1", LocalID: auth.IDFromAddr(g.addr.Addr()), RemoteID: auth.IDFromAddr(far),
-				Auth: auth.Credentials{Secrets: []auth.Secret{{Peer: "line/1", Key: []byte("both know it")}}},
-				IKE:  []suite.Proposal{ikeProposal}, ESP: []suite.Proposal{espProposal},
-				Local: []esp.Selector{esp.AnyIPv4()}, Remote: []esp.Selector{esp.AnyIPv4()}, Window: 64,
-				IKELifetime: 4 * time.Hour, ChildLifetime: time.Hour, DPD: ikev2.DPD{Interval: 10 * time.Second, Retries: 3},
-			},
-			RemoteAddrs: []netip.Addr{far},
-		}},
-	})
+	p := Peer{
+		Config: ikev2.Config{
+			Peer: "line/1", LocalID: auth.IDFromAddr(g.addr.Addr()), RemoteID: auth.IDFromAddr(far),
+			Auth: auth.Credentials{Secrets: []auth.Secret{{Peer: "line/1", Key: []byte("both know it")}}},
+			IKE:  []suite.Proposal{ikeProposal}, ESP: []suite.Proposal{espProposal},
+			Local: []esp.Selector{esp.AnyIPv4()}, Remote: []esp.Selector{esp.AnyIPv4()}, Window: 64,
+			IKELifetime: 4 * time.Hour, ChildLifetime: time.Hour, DPD: ikev2.DPD{Interval: 10 * time.Second, Retries: 3},
+		},
+		RemoteAddrs: []netip.Addr{far},
+	}
+	for _, do := range change {
+		do(g, &p)
+	}
+	g.Engine = New(Config{Conn: g, Dataplane: g, Shards: shards, Rand: rand.NewChaCha8([32]byte{n, byte(seed), byte(seed >> 8)}), Peers: []Peer{p}})
 	return g
 }
 
@@ -103,6 +106,9 @@ func (g *gateway) AllocSPI() esp.SPI {
 }
 
 func (g *gateway) Install(c esp.Child) error {
+	if err := g.fail("install"); err != nil {
+		return err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.In.Key, c.Out.Key = bytes.Clone(c.In.Key), bytes.Clone(c.Out.Key) // the engine clears its own
@@ -111,6 +117,9 @@ func (g *gateway) Install(c esp.Child) error {
 }
 
 func (g *gateway) Activate(id esp.ChildID) error {
+	if err := g.fail("activate"); err != nil {
+		return err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.active[id], g.seen = true, true
@@ -131,8 +140,8 @@ func (g *gateway) Move(esp.ChildID, esp.Path)        {}
 func (g *gateway) LastInbound(esp.ChildID) time.Time { return time.Time{} }
 
 // join starts two gateways and ends them with the test.
-func join(t *testing.T, seed uint64, shards int) (a, b *gateway) {
-	a, b = newGateway(t, 1, seed, shards), newGateway(t, 2, seed, shards)
+func join(t *testing.T, seed uint64, shards int, change ...func(*gateway, *Peer)) (a, b *gateway) {
+	a, b = newGateway(t, 1, seed, shards, change...), newGateway(t, 2, seed, shards, change...)
 	a.other, b.other = b, a
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -317,4 +326,82 @@ func TestRekeysThroughTheEngine(t *testing.T) {
 			}
 		}
 	})
+}
+
+// SM-16, R30: the ends disagree about PFS, which only a rekey shows. The peer refuses each one; before the Child SA's hard end
+// there is another IKE SA with a Child SA of its own, and the old one goes. Neither end is ever without a Child SA, over and
+// over.
+func TestRefusedRekeysAreNoOutage(t *testing.T) {
+	for _, shards := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := join(t, 5, shards, func(g *gateway, p *Peer) {
+				p.ChildLifetime = 10 * time.Minute
+				if g.addr.Addr().As4()[3] == 1 {
+					withPFS, err := suite.ParseESP("aes128gcm16-curve25519-noesn")
+					if err != nil {
+						t.Fatal(err)
+					}
+					p.ESP = []suite.Proposal{withPFS}
+				}
+			})
+			a.initiate()
+			for range 120 {
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if a.dark+b.dark > 0 || a.Counters().Sessions > 2 || b.Counters().Sessions > 2 {
+					t.Fatalf("an end was %d times without a Child SA; %d and %d sessions", a.dark+b.dark, a.Counters().Sessions, b.Counters().Sessions)
+				}
+			}
+			wantOnePair(t, a, b)
+			if n := a.Counters().Events[`twinbore_ike_negotiations_total{result="up"}`]; n < 12 || n > 15 {
+				t.Errorf("%d IKE SAs in two hours with Child SAs of ten minutes", n)
+			}
+		})
+	}
+}
+
+// SM-18: the data path of either end refuses the first Child SA, or its successor, when it is installed or when it is
+// activated. Nothing stays half done at either end, the peer is told, and the next attempt makes a pair.
+func TestDataPathRefuses(t *testing.T) {
+	for _, op := range []string{"install", "activate"} {
+		for _, nth := range []int{1, 2} {
+			for _, end := range []int{0, 1} {
+				t.Run(fmt.Sprintf("%s number %d at end %d", op, nth, end), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						a, b := join(t, 7, 1)
+						left := nth
+						[]*gateway{a, b}[end].fail = func(what string) error {
+							if what == op {
+								left--
+							}
+							if what == op && left == 0 {
+								return errors.New("no room in the table")
+							}
+							return nil
+						}
+						a.initiate()
+						time.Sleep(time.Second)
+						a.Do("line/1", session.Rekey{})
+						time.Sleep(time.Minute)
+						synctest.Wait()
+						if left > 0 {
+							t.Fatal("the data path never refused")
+						}
+						for _, g := range []*gateway{a, b} {
+							if c := g.Counters(); c.Sessions != 0 || len(g.children)+len(g.active) != 0 {
+								t.Errorf("%v: %d sessions, children %v are left", g.addr, c.Sessions, g.children)
+							}
+						}
+						if down := []*gateway{a, b}[1-end].Counters().Events[`twinbore_ike_down_total{reason="PEER_DELETED"}`]; down != 1 {
+							t.Errorf("the peer was told %d times", down)
+						}
+						a.initiate()
+						time.Sleep(time.Second)
+						synctest.Wait()
+						wantOnePair(t, a, b)
+					})
+				})
+			}
+		}
+	}
 }

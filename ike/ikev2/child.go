@@ -36,6 +36,7 @@ type child struct {
 	rekeyAt    time.Time
 	expireAt   time.Time
 	active     bool
+	denied     bool        // the peer has refused to rekey it
 	proving    bool        // the first, to be replaced at once because of VerifyPFS
 	replacedBy esp.ChildID // childReplaced: outbound moves there when the peer shows that it has it
 	from       *mixture    // what the keys come from, as long as key exchanges are missing

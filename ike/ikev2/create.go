@@ -314,6 +314,9 @@ func (s *SA) rekeyLater(now time.Time, x *childExchange, err error) {
 	}
 	s.release(x)
 	s.fallBack(now, x)
+	if old := s.child(x.old); old != nil {
+		old.denied = true
+	}
 	s.rekeyFailed(now, err, opRekeyChild)
 }
 

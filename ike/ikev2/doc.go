@@ -42,6 +42,8 @@
 //
 // When both ends rekey the same SA at once, the nonces decide which successor stays; collide.go has the rule.
 //
+// What a peer refuses to rekey is asked for again, and replaced by another IKE SA before its hard end; renew.go has when.
+//
 // Not done: childless initiation, redirection, session resumption, EAP. A peer that needs one of these is refused by name.
 //
 // Start reading at rules.go, then one exchange, then a transcript in testdata.

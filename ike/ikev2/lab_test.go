@@ -199,6 +199,12 @@ func (l *lab) apply(g *gateway, s session.Session, out session.Output) {
 		}
 	}
 	g.wakes[s] = out.Wake
+	if out.Renew != nil { // the engine's part: another session beside this one
+		l.logf("%s: another session", g.name)
+		again := New(g.cfg)
+		g.sessions = append(g.sessions, again)
+		l.apply(g, again, again.Do(l.now, *out.Renew))
+	}
 	if out.Done {
 		g.sessions = slices.DeleteFunc(g.sessions, func(have session.Session) bool { return have == s })
 		delete(g.wakes, s)

@@ -85,7 +85,7 @@ func (s *SA) wake() time.Time {
 			at = earliest(at, end)
 		}
 	}
-	at = earliest(at, s.livenessAt())
+	at = earliest(earliest(at, s.livenessAt()), s.renewAt())
 	for _, c := range s.children {
 		at = earliest(at, earliest(c.rekeyAt, c.expireAt))
 		if c.awaits() {
@@ -112,6 +112,9 @@ func (s *SA) expire(now time.Time) {
 		return
 	}
 	s.expireUnfinished(now)
+	if due(now, s.renewAt()) {
+		s.renew()
+	}
 	if due(now, s.rekeyAt) && s.yields() {
 		s.rekeyAt = now.Add(unfinishedLife)
 	} else if due(now, s.rekeyAt) {

@@ -87,6 +87,42 @@ func TestEveryMessageTwice(t *testing.T) {
 	}
 }
 
+// TestMessagesOutOfOrder is SM-07 and DOS-06: of whatever is on its way the later comes first. With messages in fragments, and
+// with both ends asking at once, that is most of them.
+func TestMessagesOutOfOrder(t *testing.T) {
+	for _, size := range []int{150, 300, 1280} {
+		l := newLab(t)
+		l.a.cfg.FragmentSize, l.b.cfg.FragmentSize = size, size
+		late := 0
+		settle := func() {
+			for len(l.a.queue)+len(l.b.queue) > 0 {
+				g := l.a
+				if len(l.b.queue) > len(g.queue) {
+					g = l.b
+				}
+				if n := len(g.queue); n > 1 {
+					late++
+					g.queue[0], g.queue[1] = g.queue[1], g.queue[0]
+				}
+				l.deliver(g)
+			}
+		}
+		for i, step := range append(story(l), func() { l.do(l.a, session.Rekey{}); l.do(l.b, session.Rekey{}) },
+			func() { l.do(l.a, session.Rekey{}); l.do(l.b, session.Rekey{IKE: true}) }) {
+			step()
+			settle()
+			l.wait(20*time.Second, settle)
+			if l.mustBeSound(); late == 0 && i > 1 && size < 1000 {
+				t.Fatal("nothing was out of order")
+			}
+		}
+		l.unharmed()
+		if ups := len(filter(l.a.events, session.IKEUp)); ups != 1 {
+			t.Errorf("fragments of %d: %d IKE SAs were needed, want 1", size, ups)
+		}
+	}
+}
+
 func filter(events []session.Event, kind session.Kind) (out []session.Event) {
 	for _, e := range events {
 		if e.Kind == kind {

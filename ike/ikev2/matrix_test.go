@@ -38,7 +38,7 @@ func cell(own, peer string, lost int) string {
 		section, doing[own], doing[peer], story, lose, own, peer)
 }
 
-// TestCollisionMatrix plays the matrix, in order and with each message lost: both ends must agree in the end, and what
+// TestCollisionMatrix is SM-09: it plays the matrix, in order and with each message lost: both ends must agree in the end, and what
 // happens in between is in testdata/collide-OWN-PEER[-lost-NUMBER].txt.
 func TestCollisionMatrix(t *testing.T) {
 	var names []string

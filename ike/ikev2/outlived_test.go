@@ -4,10 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"twinbore/esp"
 	"twinbore/ike/session"
 )
 
-// TestExpiredIsNotUsed is N-29 (RFC 7296 §2.8): where no rekey succeeds, an IKE SA whose time is over goes with its Child SAs,
+// TestExpiredIsNotUsed is N-29 (RFC 7296 §2.8): where no rekey succeeds and no other IKE SA is begun, an IKE SA whose time is over goes with its Child SAs,
 // and a Child SA whose time is over is out of the data path at that moment, not only when the peer has heard of it. Then
 // new ones may be made.
 func TestExpiredIsNotUsed(t *testing.T) {
@@ -24,6 +25,7 @@ func TestExpiredIsNotUsed(t *testing.T) {
 			l.initiate(l.a)
 			l.settle()
 			l.paired()
+			l.a.sessions[0].(*peer).begunOn = esp.Path{} // as if b had begun: a has nowhere to begin another from
 			old, b := l.a.sa().children[0].id, &l.b.sessions[0].(*peer).cfg
 			b.IKE, b.ESP = ikeProposals(t, "aes256-sha512-modp2048"), espProposals(t, "aes256-sha512-noesn") // no rekey succeeds
 			l.wait(life-time.Second, l.settle)

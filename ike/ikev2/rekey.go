@@ -229,7 +229,7 @@ func (s *SA) ikeRekeyRefused(now time.Time, m *message) error {
 }
 
 func (s *SA) rekeyIKELater(now time.Time, err error) {
-	s.rekeyAt = now.Add(s.retryAfter(s.p.cfg.IKELifetime))
+	s.rekeyAt, s.denied = now.Add(s.retryAfter(s.p.cfg.IKELifetime)), true
 	s.rekeyFailed(now, err, opRekeyIKE)
 }
 

@@ -33,6 +33,8 @@ type SA struct {
 	upSince  time.Time // peer authenticated; zero before
 	heardAt  time.Time // last authentic IKE message
 	rekeyAt  time.Time
+	denied   bool      // the peer has refused to rekey this IKE SA
+	renewed  bool      // another session has been asked for
 	expireAt time.Time // hard end; for a half-open SA the end of waiting
 	children []*child
 	pending  []task // what waits for the window

@@ -26,6 +26,7 @@ type Output struct {
 	Release []uint64   // local IKE SPIs no longer ours
 	Events  []Event    // for logs, metrics, routes, status
 	Wake    time.Time  // call Expire then; zero means no deadline
+	Renew   *Initiate  // begin another session beside this one, which ends soon and which the peer lets us replace in no other way
 	Lingers bool       // what is left only answers what the peer may ask again; nobody need wait for its end
 	Done    bool       // nothing left; forget this session
 }

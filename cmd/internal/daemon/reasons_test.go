@@ -44,9 +44,11 @@ type scene struct {
 
 func onTheRight(s *scene) *site { return s.right }
 
-// refusedRekeys is a rekey that the peer refuses, until the Child SA has reached its end.
-var refusedRekeys = cause{left: []string{"dpd: {interval: 1s", "lifetimes: {esp: 10m, ike: 8h}\n    dpd: {interval: 2m"},
-	right: []string{"esp: [aes256gcm16-x25519]", "esp: [aes256gcm16]", "dpd: {interval: 1s", "lifetimes: {esp: 1h, ike: 8h}\n    dpd: {interval: 2m"}, wait: 11 * time.Minute}
+// What makes the peer refuse a rekey: it has another opinion of PFS.
+var (
+	short  = []string{"dpd: {interval: 1s", "lifetimes: {esp: 10m, ike: 8h}\n    dpd: {interval: 2m"}
+	stingy = []string{"esp: [aes256gcm16-x25519]", "esp: [aes256gcm16]", "dpd: {interval: 1s", "lifetimes: {esp: 1h, ike: 8h}\n    dpd: {interval: 2m"}
+)
 
 // ikeCauses has every reason of product.md §3 that IKE, its addresses, its keys or its operator can give.
 var ikeCauses = map[tunnel.Reason]cause{
@@ -66,10 +68,11 @@ var ikeCauses = map[tunnel.Reason]cause{
 	tunnel.IDMismatch:    {left: []string{"remote: 198.51.100.1,", "remote: 198.51.100.1, local_id: branch.example,"}, at: onTheRight, status: true, hint: "branch.example"},
 	tunnel.TSUnacceptable: {left: []string{"remote_networks: [10.2.0.0/16]", "selectors: networks\n    local_networks: [10.9.0.0/16]\n    remote_networks: [10.2.0.0/16]"},
 		right: []string{"remote_networks: [10.1.0.0/16]", "selectors: networks\n    local_networks: [10.2.0.0/16]\n    remote_networks: [10.1.0.0/16]"}, status: true, hint: "network"},
-	tunnel.DPDTimeout:  {during: func(s *scene) { s.net.BlackholeBoth(customer, cloud1) }},
-	tunnel.PeerDeleted: {during: func(s *scene) { s.order(s.left, api.Down) }, at: onTheRight, status: true},
-	tunnel.AdminIsDown: {during: func(s *scene) { s.order(s.left, api.Down) }, status: true},
-	tunnel.RekeyFailed: refusedRekeys, tunnel.LifetimeExpired: refusedRekeys,
+	tunnel.DPDTimeout:        {during: func(s *scene) { s.net.BlackholeBoth(customer, cloud1) }},
+	tunnel.PeerDeleted:       {during: func(s *scene) { s.order(s.left, api.Down) }, at: onTheRight, status: true},
+	tunnel.AdminIsDown:       {during: func(s *scene) { s.order(s.left, api.Down) }, status: true},
+	tunnel.RekeyFailed:       {left: short, right: stingy, wait: 11 * time.Minute},
+	tunnel.LifetimeExpired:   {left: stingy, right: short, at: onTheRight, wait: 11 * time.Minute}, // who was asked cannot begin anew
 	tunnel.SecretUnavailable: {left: []string{`inline: "the key of tunnel one"`, "env: TWINBORE_TEST_NO_SUCH_KEY"}, status: true, hint: "psk"},
 	tunnel.WaitingForPeer:    {alone: true, left: []string{"routing: static", "routing: static\n    start: wait"}, status: true},
 	tunnel.WaitingForTraffic: {left: []string{"routing: static", "routing: static\n    start: on-traffic"}, status: true},
