@@ -14,6 +14,11 @@ const bufferSize = 7 << 20
 
 // setOptions is called before bind, so nothing arrives that lacks its control messages.
 func setOptions(fd int, v6 bool, cfg Config) error {
+	if cfg.share {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+			return fmt.Errorf("share the port: %w", err)
+		}
+	}
 	if cfg.Interface != "" {
 		if err := unix.BindToDevice(fd, cfg.Interface); err != nil {
 			return fmt.Errorf("bind to interface %q: %w", cfg.Interface, err)

@@ -17,6 +17,9 @@
 // Who owns what: one goroutine reads a socket; any number may write to it. The buffers belong to the caller and are
 // lent for the time of the call. Nothing is allocated per datagram.
 //
+// A group is several sockets on one address and port, one for each worker (group_linux.go). The kernel gives each ESP packet
+// to the socket that its SPI names, so that the packets of an SA meet in one place; nothing depends on it.
+//
 // A datagram that cannot be sent is lost, as if the network had lost it: no route, a firewall, a packet too large.
 // No such error ends a socket or a security association. The network heals, and both IKE and what runs inside the
 // tunnel send again.

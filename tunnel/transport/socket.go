@@ -90,6 +90,7 @@ type Offloads struct {
 	GSO     bool   // it cuts runs that leave (UDP_SEGMENT)
 	GRO     bool   // it puts datagrams that arrive together to runs (UDP_GRO)
 	Refused uint64 // runs that it would not cut, and that were sent in pieces instead
+	Steered bool   // it gives ESP to the socket of a group that WorkerOf names
 }
 
 // Config says what Listen and ListenESP bind to.
@@ -103,4 +104,6 @@ type Config struct {
 	Mark uint32
 	// NoGSO and NoGRO leave the kernel's work on runs alone. Otherwise it is used where the kernel has it.
 	NoGSO, NoGRO bool
+
+	share bool // with the sockets of its group, which have the address already
 }

@@ -41,7 +41,7 @@ type socket struct {
 	outErr  syscall.Errno // the first
 	gso     segmenting
 
-	gro                                        bool
+	gro, steered                               bool
 	overflow, truncated, group, fragment, lost atomic.Uint64
 
 	kernelDrops uint32 // the kernel's own count of overflows, as last told; the reader's
@@ -129,15 +129,11 @@ func (s *socket) Drops() Drops {
 }
 
 func (s *socket) Offloads() Offloads {
-	return Offloads{GSO: s.gso.on.Load(), GRO: s.gro, Refused: s.gso.refused.Load()}
+	return Offloads{GSO: s.gso.on.Load(), GRO: s.gro, Refused: s.gso.refused.Load(), Steered: s.steered}
 }
 
 // enableGRO asks for runs, and reports whether the kernel (5.0 and later) will make them.
-func (s *socket) enableGRO() bool {
-	refused := error(unix.EBADF)
-	s.raw.Control(func(fd uintptr) { refused = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1) })
-	return refused == nil
-}
+func (s *socket) enableGRO() bool { return s.set(unix.SOL_UDP, unix.UDP_GRO, 1) == nil }
 
 func (s *socket) Close() error {
 	if err := s.conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
