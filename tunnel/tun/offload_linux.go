@@ -9,7 +9,7 @@ const (
 
 // offer tells the kernel which superpackets may come, and returns what it agreed to. A kernel that does not know
 // a flag refuses all: those of UDP came with Linux 6.2.
-func offer(fd int, cfg Config) Offloads {
+func (d *device) offer(cfg Config) Offloads {
 	for _, o := range []Offloads{{TSO: true, USO: true}, {TSO: true}, {USO: true}} {
 		if o.TSO && cfg.NoTSO || o.USO && cfg.NoUSO {
 			continue
@@ -21,7 +21,9 @@ func offer(fd int, cfg Config) Offloads {
 		if o.USO {
 			flags |= usoFlags
 		}
-		if unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, flags) == nil {
+		refused := error(unix.EBADF)
+		d.raw.Control(func(fd uintptr) { refused = unix.IoctlSetInt(int(fd), unix.TUNSETOFFLOAD, flags) })
+		if refused == nil {
 			return o
 		}
 	}

@@ -15,6 +15,15 @@ const clonePath = "/dev/net/tun"
 // Open makes the device, or takes one of that name that another program made to persist. It is down and has no
 // address. The error says what is missing: the module, the privilege, or a free name.
 func Open(cfg Config) (Device, error) {
+	d, err := create(cfg, 0)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// create is Open with more flags for TUNSETIFF.
+func create(cfg Config, more uint16) (*device, error) {
 	if cfg.MTU != 0 && (cfg.MTU < 68 || cfg.MTU > 65535) {
 		return nil, fmt.Errorf("TUN device %q: MTU %d is not within 68 to 65535", cfg.Name, cfg.MTU)
 	}
@@ -22,32 +31,18 @@ func Open(cfg Config) (Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("TUN device %q: the name is longer than 15 octets", cfg.Name)
 	}
-	fd, err := openClone()
-	if err != nil {
-		return nil, err
-	}
 	vnet := !cfg.NoTSO || !cfg.NoUSO
-	flags := uint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	flags := unix.IFF_TUN | unix.IFF_NO_PI | more
 	if vnet {
 		flags |= unix.IFF_VNET_HDR
 	}
 	ifr.SetUint16(flags)
-	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("TUN device %q: %w", cfg.Name, explain(err))
-	}
-	control, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("TUN device %q: control socket: %w", ifr.Name(), err)
-	}
-	// Only now may the descriptor meet the poller: before TUNSETIFF it polls as an error.
-	d, err := newDevice(os.NewFile(uintptr(fd), clonePath), os.NewFile(uintptr(control), "tun control"), ifr.Name())
+	d, err := attach(ifr)
 	if err != nil {
 		return nil, err
 	}
 	if vnet {
-		d.vnet, d.offloads = true, offer(fd, cfg)
+		d.vnet, d.offloads = true, d.offer(cfg)
 	}
 	if err := d.readyMTU(cfg.MTU); err != nil {
 		d.Close()
@@ -55,6 +50,26 @@ func Open(cfg Config) (Device, error) {
 	}
 	d.readyQueue()
 	return d, nil
+}
+
+// attach opens a descriptor on the device that ifr names, with its flags, and makes the device if there is none. The name
+// that the kernel chose is in ifr afterwards.
+func attach(ifr *unix.Ifreq) (*device, error) {
+	fd, err := openClone()
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("TUN device %q: %w", ifr.Name(), explain(err))
+	}
+	control, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("TUN device %q: control socket: %w", ifr.Name(), err)
+	}
+	// Only now may the descriptor meet the poller: before TUNSETIFF it polls as an error.
+	return newDevice(os.NewFile(uintptr(fd), clonePath), os.NewFile(uintptr(control), "tun control"), ifr.Name())
 }
 
 // Available returns nil if Open can work here, else what is missing: /dev/net/tun, or the privilege CAP_NET_ADMIN.
@@ -93,7 +108,7 @@ func explain(err error) error {
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w (hint: making a TUN device needs CAP_NET_ADMIN)", err)
 	case errors.Is(err, unix.EINVAL):
-		return fmt.Errorf("%w (hint: an interface of that name exists and is no TUN device, or the name is not valid)", err)
+		return fmt.Errorf("%w (hint: an interface of that name exists and is no TUN device or has several queues, or the name is not valid)", err)
 	}
 	return err
 }
