@@ -149,7 +149,7 @@ func TestRunEndsWithItsDevice(t *testing.T) {
 			t.Errorf("Run = %v, want the device's error", err)
 		}
 		s.stopped <- nil // for the end of the test
-		if _, err := s.sockets[0].Read(make([]transport.Message, 1)); err == nil {
+		if _, err := s.sockets[0].of(0).Read(make([]transport.Message, 1)); err == nil {
 			t.Error("a socket is open after Run")
 		}
 	})

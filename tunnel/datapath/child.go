@@ -47,6 +47,7 @@ type child struct {
 	in            *esp.Inbound
 	out           *esp.Outbound
 	local, remote []esp.Selector
+	turn          turn
 	lane          atomic.Pointer[lane]
 	lastIn        atomic.Int64 // of the last authentic packet, unix nanoseconds; 0: none yet
 	lastOut       atomic.Int64 // of the last packet or keepalive
@@ -99,6 +100,7 @@ func (l *lane) has(from esp.Path) bool {
 // Activate. SAs that the tunnel already has go on until they are removed. It keeps nothing of ch.
 func (g *Gateway) Install(ch esp.Child) error {
 	c := &child{id: ch.ID, local: slices.Clone(ch.Local), remote: slices.Clone(ch.Remote)}
+	c.turn.init()
 	if err := g.install(c, ch); err != nil {
 		return fmt.Errorf("child %v of %q: %w", ch.ID, ch.Peer, err)
 	}

@@ -79,7 +79,7 @@ func (l *chores) take() (asks []asking, ready []*conn, spent []*child) {
 func (g *Gateway) control(ctx context.Context) {
 	tick := time.NewTicker(max(g.cfg.Keepalive/4, time.Millisecond))
 	defer tick.Stop()
-	out := newSender(g)
+	out := newSender(g, 0)
 	for {
 		select {
 		case <-ctx.Done():

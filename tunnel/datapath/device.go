@@ -9,7 +9,7 @@ import (
 	"twinbore/tunnel/tun"
 )
 
-// A device is the Gateway's device, for several writers, and what has been learned about it.
+// A device is the Gateway's device or one queue of it, for several writers, and what has been learned about it.
 type device struct {
 	tun.Device
 	stats    *stats

@@ -10,8 +10,9 @@
 //	           └──────────────────────────────────────────┬────────────────────────┘
 //	                                       inbox ◄── IKE ─┘        ReadIKE, WriteIKE ◄──► engine
 //
-// One goroutine reads the device and one each socket, and each carries its batch to the end: no channel, no
-// allocation, no reading of the clock for a packet. A fourth kind, control, does what a packet must not wait for: it calls
+// One goroutine reads each queue of the device and one each socket, and each carries its batch to the end: no channel, no
+// allocation, no reading of the clock for a packet. A worker is a queue and a socket of each address; the SPI names the
+// worker (sad.go), so that the kernel can bring the packets of an SA to one, but any may take and send for all. A fourth kind, control, does what a packet must not wait for: it calls
 // Acquire, Spent and Seen, sends what waited for a Child SA, and NAT keepalives.
 //
 // Superpackets make the speed. The kernel hands over up to 64 KB of one flow as one packet; it meets the policy once, and
@@ -23,7 +24,7 @@
 // takes those for granted. Each step works packet by packet where a kernel, a peer or the configuration has it so.
 //
 // Who owns what. Slots, slabs and superpackets that grow belong to the goroutine that reads the device or the socket;
-// what is kept longer is copied. A sender holds one lock for a batch, so that the packets of an SA leave in order. The SA table, the policy, the rules of a connection, a tunnel's list of
+// what is kept longer is copied. Senders seal side by side for one SA too, and send in the order of its numbers (turn.go). The SA table, the policy, the rules of a connection, a tunnel's list of
 // children and a child's lane are snapshots behind atomic pointers: the packet path loads them, and the methods of Gateway replace
 // them under one mutex. Sequence numbers and replay windows belong to package esp.
 //
@@ -46,7 +47,7 @@
 // Addresses are never translated (R46). The inner TTL is not touched: the kernel has counted the hop. DSCP and ECN go to the
 // outer header; of the outer header ECN alone comes back (ecn.go).
 //
-// Not done here: several queues; learning the path
+// Not done here: learning the path
 // MTU from ICMP; forwarding between two peers (hub); filters.
 //
 // Start reading at gateway.go, then sender.go and outbox.go, receiver.go and join.go.

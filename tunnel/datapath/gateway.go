@@ -18,9 +18,12 @@ import (
 	"twinbore/tunnel/tun"
 )
 
-// Config says what a Gateway works with. Device and Sockets belong to the Gateway from New on; Run closes them.
+// Config says what a Gateway works with. Device, Queues and Sockets belong to the Gateway from New on; Run closes them.
 type Config struct {
-	Device  tun.Device
+	Device tun.Device
+	// Queues are the others of the device's queues; none for a device with one. Each is read by a goroutine.
+	Queues []tun.Device
+	// Sockets of one address and port are a group, in the order of transport.ListenGroup: one for each worker.
 	Sockets []Socket
 	// NATTPort is the local port on which IKE has the non-ESP marker and ESP travels (RFC 3948). Every other
 	// socket carries IKE alone.
@@ -55,7 +58,7 @@ type Socket struct {
 // the Dataplane and the Conn of the IKE engine. All methods are safe for concurrent use; Run is called once.
 type Gateway struct {
 	cfg     Config
-	dev     device
+	queues  []*device
 	sockets []*socket
 	guarded []uint16
 	inbox   inbox
@@ -65,8 +68,6 @@ type Gateway struct {
 	stats   stats
 	policy  atomic.Pointer[policy]
 	looped  atomic.Bool // that packets loop was logged
-
-	sending sync.Mutex // held by a sender for a batch
 
 	mu     sync.Mutex // guards the names, and all changes of policy, own, outer and the tunnels' lists of children
 	conns  map[string]*conn
@@ -105,26 +106,20 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.Seen = func(string, esp.ChildID, esp.Path) {}
 	}
 	g := &Gateway{cfg: cfg, conns: map[string]*conn{}, peers: map[string]*tunnel{}}
-	g.dev.init(cfg.Device, &g.stats)
+	for _, q := range append([]tun.Device{cfg.Device}, cfg.Queues...) {
+		d := new(device)
+		d.init(q, &g.stats)
+		g.queues = append(g.queues, d)
+	}
 	g.inbox.init()
 	g.chores.init()
-	if err := g.sad.init(cfg.Rand); err != nil {
-		return nil, fmt.Errorf("data path: secret of the SPIs: %w", err)
-	}
 	g.guarded = append(g.guarded, cfg.Guarded...)
+	workers := 1
 	for _, s := range cfg.Sockets {
-		port := s.Port()
-		use := transport.ForIKE
-		switch port {
-		case 0:
-			use = transport.ForESP
-		case cfg.NATTPort:
-			use = transport.ForNATT
-		}
-		g.sockets = append(g.sockets, &socket{Socket: s, port: port, use: use})
-		if port != 0 {
-			g.guarded = append(g.guarded, port)
-		}
+		workers = max(workers, g.addSocket(s))
+	}
+	if err := g.sad.init(cfg.Rand, workers); err != nil {
+		return nil, fmt.Errorf("data path: secret of the SPIs: %w", err)
 	}
 	g.policy.Store(&policy{table: new(fib.Table)})
 	g.own.Store(&fib.Hosts{})
@@ -132,18 +127,48 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// A socket is a Socket and what the Gateway remembers of it.
+// queueOf returns a worker's queue of the device.
+func (g *Gateway) queueOf(worker int) *device { return g.queues[worker%len(g.queues)] }
+
+// A socket is an address and a port, and the Sockets that are bound to it: one for each worker.
 type socket struct {
-	Socket
-	port uint16 // 0: none
-	use  transport.Use
+	group []transport.Socket
+	addr  netip.Addr
+	port  uint16 // 0: none
+	use   transport.Use
+}
+
+// of returns the Socket by which a worker sends.
+func (s *socket) of(worker int) transport.Socket { return s.group[worker%len(s.group)] }
+
+// addSocket adds a Socket to its group, and returns how many these are now.
+func (g *Gateway) addSocket(from Socket) int {
+	port := from.Port()
+	for _, s := range g.sockets {
+		if s.addr == from.Addr && s.port == port {
+			s.group = append(s.group, from.Socket)
+			return len(s.group)
+		}
+	}
+	use := transport.ForIKE
+	switch port {
+	case 0:
+		use = transport.ForESP
+	case g.cfg.NATTPort:
+		use = transport.ForNATT
+	}
+	g.sockets = append(g.sockets, &socket{group: []transport.Socket{from.Socket}, addr: from.Addr, port: port, use: use})
+	if port != 0 {
+		g.guarded = append(g.guarded, port)
+	}
+	return 1
 }
 
 // socketFor returns the socket that sends on a path, or nil.
 func (g *Gateway) socketFor(path esp.Path) *socket {
 	local, remote := path.Local.Addr().Unmap().WithZone(""), path.Remote.Addr().Unmap()
 	for _, s := range g.sockets {
-		bound := s.Addr.Unmap().WithZone("")
+		bound := s.addr.Unmap().WithZone("")
 		any := bound.IsUnspecified() || !local.IsValid() || local.IsUnspecified()
 		if s.port == path.Local.Port() && bound.Is4() == remote.Is4() && (any || bound == local) {
 			return s

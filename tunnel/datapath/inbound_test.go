@@ -443,7 +443,7 @@ func TestIKEHasItsOwnWay(t *testing.T) { // DOS-15, RFC 3948 §2.2
 		if err := s.WriteIKE(message, esp.Path{Local: port("192.0.2.1:4999"), Remote: p.at}); err == nil {
 			t.Error("WriteIKE found a socket for port 4999")
 		}
-		s.dev.Close()
+		s.queues[0].Close()
 		if err := <-ended; err != net.ErrClosed {
 			t.Errorf("ReadIKE ended with %v", err)
 		}

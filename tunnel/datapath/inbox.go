@@ -114,7 +114,7 @@ func (g *Gateway) WriteIKE(b []byte, on esp.Path) error {
 	if sock.use == transport.ForNATT {
 		b = transport.AddMarker(nil, b)
 	}
-	_, err := sock.Write([]transport.Message{{Buf: b, N: len(b), Path: on}})
+	_, err := sock.of(0).Write([]transport.Message{{Buf: b, N: len(b), Path: on}})
 	if err != nil {
 		g.drops.add(sendError)
 		return fmt.Errorf("IKE message on path %v: %w", on, err)

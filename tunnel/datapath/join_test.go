@@ -381,7 +381,7 @@ func FuzzJoin(f *testing.F) {
 		// What may pass at all, one by one, by another gateway.
 		alone := newInBench(t, protect.AES128GCM16)
 		alone.offloads = tun.Offloads{}
-		alone.g.dev.init(alone.sink, &alone.g.stats)
+		alone.g.queues[0].init(alone.sink, &alone.g.stats)
 		var want [][]byte
 		for _, pkt := range packets {
 			want = append(want, allSegments(t, alone.deliver(t, pkt))...)

@@ -34,7 +34,7 @@ func (g *Gateway) keepalive(now int64) {
 			continue
 		}
 		one := []transport.Message{{Buf: []byte{transport.KeepaliveOctet}, N: 1, Path: path}}
-		if _, err := lanes[path].sock.Write(one); err == nil {
+		if _, err := lanes[path].sock.of(0).Write(one); err == nil {
 			g.stats.keepalives.Add(1)
 		}
 	}

@@ -12,11 +12,13 @@ const slabSize = batchSupers*maxPacket + maxPacket
 //	messages  └──────── one run ────────┘└─── the next ───
 type outbox struct {
 	g        *Gateway
+	worker   int    // whose sockets it sends by
 	slab     []byte // sealed and not yet sent
 	messages []transport.Message
 	sock     *socket // that all are for
 	lane     *lane   // of the last message; nil: it takes no more
 	queued   int     // packets
+	held     []ticket
 	count    tally
 }
 
@@ -28,15 +30,27 @@ type tally struct {
 	at      int64 // unix nanoseconds
 }
 
-func newOutbox(g *Gateway, a *arena) outbox {
-	return outbox{g: g, slab: a.take(slabSize)[:0], messages: make([]transport.Message, 0, batchSize)}
+func newOutbox(g *Gateway, worker int, a *arena) outbox {
+	return outbox{
+		g: g, worker: worker, slab: a.take(slabSize)[:0], messages: make([]transport.Message, 0, batchSize), held: make([]ticket, 0, batchSize),
+	}
 }
 
-// flush sends the messages and empties the slab.
+// flush sends what is sealed, and lets others go on with the Child SAs it belongs to.
 func (o *outbox) flush() {
+	o.send()
+	for _, k := range o.held {
+		k.done()
+	}
+	o.held = o.held[:0]
+}
+
+// send sends the messages in their turn and empties the slab.
+func (o *outbox) send() {
 	o.settle(nil, 0)
 	if len(o.messages) > 0 {
-		sent, _ := o.sock.Write(o.messages) // a send error is loss, and counted as such
+		o.held[0].await()                                // the turn of the others has come already, see turn
+		sent, _ := o.sock.of(o.worker).Write(o.messages) // a send error is loss, and counted as such
 		o.g.drops.addN(sendError, o.queued-sent)
 	}
 	o.messages, o.slab, o.lane, o.queued = o.messages[:0], o.slab[:0], nil, 0
@@ -44,7 +58,7 @@ func (o *outbox) flush() {
 
 // sealOne seals one packet. Octets behind it in its array may be used and are put back.
 func (o *outbox) sealOne(c *child, l *lane, inner []byte, now int64) {
-	seq, _, err := c.out.Reserve(1, 0, len(inner))
+	seq, _, err := o.reserve(c, 1, 0, len(inner))
 	if err == nil {
 		err = o.seal(c, l, inner, nextOf(inner), tosOf(inner), seq, now)
 	}
@@ -58,7 +72,7 @@ func (o *outbox) sealOne(c *child, l *lane, inner []byte, now int64) {
 func (o *outbox) sealRun(c *child, l *lane, cut *cutter, now int64) {
 	n := cut.packets()
 	each, last := cut.sizes()
-	first, granted, err := c.out.Reserve(n, each, last)
+	first, granted, err := o.reserve(c, n, each, last)
 	next, tos := nextOf(cut.b), tosOf(cut.b)
 	for i := range granted {
 		if e := o.seal(c, l, cut.packet(i), next, tos, first+uint64(i), now); e != nil {
@@ -71,6 +85,13 @@ func (o *outbox) sealRun(c *child, l *lane, cut *cutter, now int64) {
 	o.watch(c)
 }
 
+// reserve takes numbers for a run of packets, and the place in the order of c that goes with them.
+func (o *outbox) reserve(c *child, n, each, last int) (first uint64, granted int, err error) {
+	c.turn.join(o)
+	defer c.turn.mu.Unlock()
+	return c.out.Reserve(n, each, last)
+}
+
 // watch has the end of a Child SA reported when it comes near.
 func (o *outbox) watch(c *child) {
 	if c.out.Spent() {
@@ -81,7 +102,7 @@ func (o *outbox) watch(c *child) {
 func (o *outbox) seal(c *child, l *lane, inner []byte, next, tos uint8, seq uint64, now int64) error {
 	most := len(inner) + headroom + tailroom // of which ESP takes less
 	if o.sock != l.sock || len(o.slab)+most > cap(o.slab) || len(o.messages) == cap(o.messages) {
-		o.flush()
+		o.send()
 		o.sock = l.sock
 	}
 	start := len(o.slab)

@@ -119,7 +119,7 @@ func newBenchOn(t testing.TB, alg *protect.Algorithm, outer uint16) *bench {
 	if b.far, err = esp.NewOutbound(in, esp.Limits{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	b.g, b.id, b.send, b.recv, b.slot = g, ch.ID, newSender(g), newReceiver(g, g.sockets[0]), newArena(slotStride).frame()
+	b.g, b.id, b.send, b.recv, b.slot = g, ch.ID, newSender(g, 0), newReceiver(g, g.sockets[0], 0), newArena(slotStride).frame()
 	return b
 }
 

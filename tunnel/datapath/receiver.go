@@ -19,6 +19,7 @@ const (
 type receiver struct {
 	g      *Gateway
 	sock   *socket
+	queue  *device
 	policy *policy
 	now    int64 // unix nanoseconds
 
@@ -39,9 +40,10 @@ type receiver struct {
 	}
 }
 
-func newReceiver(g *Gateway, sock *socket) *receiver {
+// newReceiver returns a worker's for a socket of its own.
+func newReceiver(g *Gateway, sock *socket, worker int) *receiver {
 	a := newArena(joinedAtOnce*joinBuffer + batchSize*slotStride)
-	w := &receiver{g: g, sock: sock, messages: make([]transport.Message, batchSize), frames: make([]tun.Frame, 0, 4*batchSize), order: make([]int, 0, 2*batchSize)}
+	w := &receiver{g: g, sock: sock, queue: g.queueOf(worker), messages: make([]transport.Message, batchSize), frames: make([]tun.Frame, 0, 4*batchSize), order: make([]int, 0, 2*batchSize)}
 	for i := range w.joining {
 		w.joining[i] = &joined{buf: a.take(joinBuffer)}
 	}
@@ -53,7 +55,7 @@ func newReceiver(g *Gateway, sock *socket) *receiver {
 
 func (w *receiver) begin(now int64) {
 	w.now, w.policy, w.passedBy = now, w.g.policy.Load(), nil
-	w.tcp, w.udp = w.g.dev.joins()
+	w.tcp, w.udp = w.queue.joins()
 }
 
 // end gives the device what was opened. The messages' buffers are free afterwards.
@@ -69,7 +71,7 @@ func (w *receiver) end() {
 		j.count = 0
 	}
 	if len(w.frames) > 0 {
-		w.g.dev.write(w.frames, &w.g.drops)
+		w.queue.write(w.frames, &w.g.drops)
 	}
 	w.frames, w.octets, w.last = w.frames[:0], 0, nil
 }

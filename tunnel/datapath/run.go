@@ -12,18 +12,28 @@ import (
 // left. The error is nil if ctx ended it. Run is called once.
 func (g *Gateway) Run(ctx context.Context) error {
 	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	var all sync.WaitGroup
-	all.Go(func() { stop(g.outbound()) })
+	for i := range g.queues {
+		all.Go(func() { stop(g.outbound(i)) })
+	}
 	for _, s := range g.sockets {
-		all.Go(func() { stop(g.inbound(s)) })
+		for worker := range s.group {
+			all.Go(func() { stop(g.inbound(s, worker)) })
+		}
 	}
 	all.Go(func() { g.control(running) })
 	<-running.Done()
 	failed := ctx.Err() == nil
 	err := context.Cause(running)
-	closing := []error{g.dev.Close()}
+	var closing []error
+	for _, q := range g.queues {
+		closing = append(closing, q.Close())
+	}
 	for _, s := range g.sockets {
-		closing = append(closing, s.Close())
+		for _, member := range s.group {
+			closing = append(closing, member.Close())
+		}
 	}
 	g.inbox.close()
 	all.Wait()
@@ -33,13 +43,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return errors.Join(closing...)
 }
 
-// outbound reads the device and sends what it gives, until the device fails or is closed. Each frame is sealed into the
+// outbound reads a queue of the device and sends what it gives, until the device fails or is closed. Each frame is sealed into the
 // slab before the next is read into the same place, which so stays in the cache.
-func (g *Gateway) outbound() error {
-	out := newSender(g)
+func (g *Gateway) outbound(worker int) error {
+	out := newSender(g, worker)
 	f := &out.in
 	for {
-		err := g.dev.Read(f)
+		err := out.queue.Read(f)
 		if err == nil {
 			out.begin(time.Now().UnixNano())
 			for more := true; more && err == nil; {
@@ -47,7 +57,7 @@ func (g *Gateway) outbound() error {
 				if out.full() {
 					break
 				}
-				more, err = g.dev.Poll(f)
+				more, err = out.queue.Poll(f)
 			}
 			out.end()
 		}
@@ -57,13 +67,14 @@ func (g *Gateway) outbound() error {
 	}
 }
 
-// inbound reads a socket and takes what it gives, until the socket fails or is closed.
-func (g *Gateway) inbound(s *socket) error {
-	in := newReceiver(g, s)
+// inbound reads a worker's socket and takes what it gives, until the socket fails or is closed.
+func (g *Gateway) inbound(s *socket, worker int) error {
+	in := newReceiver(g, s, worker)
+	from := s.group[worker]
 	messages := in.messages
 	batch := batchSize
 	for {
-		n, err := s.Read(messages[:batch])
+		n, err := from.Read(messages[:batch])
 		if n > 0 {
 			in.begin(time.Now().UnixNano())
 			octets := 0
@@ -77,7 +88,7 @@ func (g *Gateway) inbound(s *socket) error {
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("socket on port %d: %w", s.Port(), err)
+			return fmt.Errorf("socket on port %d: %w", s.port, err)
 		}
 	}
 }

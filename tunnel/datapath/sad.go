@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"twinbore/esp"
+	"twinbore/tunnel/transport"
 )
 
 // An SPI is an index into the table of inbound SAs and a generation, xored with a secret of this run:
@@ -17,7 +18,8 @@ import (
 //	+------------+------------------------+
 //
 // So a lookup is one array load and one comparison. The secret and the generation only keep SPIs of an
-// earlier run and of an earlier SA in the same place apart; what protects a packet is its integrity check.
+// earlier run and of an earlier SA in the same place apart; what protects a packet is its integrity check. Where there are
+// several workers, only generations are used that make it the SPI of the worker whose turn it is (transport.WorkerOf).
 const (
 	indexBits = 20
 	indexMask = 1<<indexBits - 1
@@ -26,22 +28,24 @@ const (
 
 // sad is the SA database of inbound SAs (RFC 4301 §4.4.2). Readers take no lock.
 type sad struct {
-	rand   io.Reader
-	secret uint32
-	slots  atomic.Pointer[[]atomic.Pointer[child]] // grows by copying
+	rand    io.Reader
+	workers int
+	secret  uint32
+	slots   atomic.Pointer[[]atomic.Pointer[child]] // grows by copying
 
 	mu   sync.Mutex // guards the following, and all changes of slots
 	spis []uint32   // the SPI that a slot was given out as; 0: free
 	last []uint32   // the SPI that a slot had before
 	free []uint32   // free slots, the one that was given back first is used first
+	turn int        // the worker who gets the next SA
 }
 
-func (s *sad) init(rand io.Reader) error {
+func (s *sad) init(rand io.Reader, workers int) error {
 	var b [4]byte
 	if _, err := io.ReadFull(rand, b[:]); err != nil {
 		return err
 	}
-	s.rand, s.secret = rand, binary.BigEndian.Uint32(b[:])
+	s.rand, s.workers, s.secret = rand, workers, binary.BigEndian.Uint32(b[:])
 	s.slots.Store(new([]atomic.Pointer[child]))
 	return nil
 }
@@ -75,8 +79,9 @@ func (s *sad) alloc() uint32 {
 	i := s.free[0]
 	s.free = s.free[1:]
 	for generation := binary.BigEndian.Uint32(b[:]); ; generation += 1 << indexBits {
-		if spi := (generation&^indexMask | i) ^ s.secret; spi >= firstSPI && spi != s.last[i] {
+		if spi := (generation&^indexMask | i) ^ s.secret; spi >= firstSPI && spi != s.last[i] && transport.WorkerOf(esp.SPI(spi), s.workers) == s.turn {
 			s.spis[i], s.last[i] = spi, spi
+			s.turn = (s.turn + 1) % s.workers
 			return spi
 		}
 	}

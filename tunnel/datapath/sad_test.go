@@ -15,7 +15,7 @@ import (
 func newSAD(t testing.TB, secret ...byte) *sad {
 	t.Helper()
 	s := new(sad)
-	if err := s.init(io.MultiReader(bytes.NewReader(secret), rand.Reader)); err != nil {
+	if err := s.init(io.MultiReader(bytes.NewReader(secret), rand.Reader), 1); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -64,7 +64,7 @@ func TestNeighboursOfAnSPILeadNowhere(t *testing.T) { // ESP-04
 func TestReservedValuesAreNeverGivenOut(t *testing.T) { // RFC 4303 §2.1
 	// With this secret and generation 0 the first 256 slots would have the SPIs 0 to 255.
 	s := new(sad)
-	if err := s.init(zeros{}); err != nil {
+	if err := s.init(zeros{}, 1); err != nil {
 		t.Fatal(err)
 	}
 	for range 300 {
@@ -113,7 +113,7 @@ func TestOnlyReservedSPIsAreInstalled(t *testing.T) {
 
 func TestNoRandomnessNoSPI(t *testing.T) {
 	broken := errors.New("broken")
-	if err := new(sad).init(iotest.ErrReader(broken)); !errors.Is(err, broken) {
+	if err := new(sad).init(iotest.ErrReader(broken), 1); !errors.Is(err, broken) {
 		t.Errorf("init = %v", err)
 	}
 	s := newSAD(t)

@@ -10,6 +10,7 @@ import (
 // goroutine.
 type sender struct {
 	g      *Gateway
+	queue  *device // it reads, and gets the ICMP errors
 	policy *policy
 	now    int64 // unix nanoseconds
 	outbox
@@ -31,6 +32,12 @@ const (
 	batchFrames = 63 // one message, where they go together
 )
 
+// How many ICMP errors leave, from all queues together (ESP-06).
+const (
+	answersPerSecond = 1000
+	answersAtOnce    = 50
+)
+
 // A flowOut is the way that the last packet of the batch went. The next one is most often of the same flow.
 type flowOut struct {
 	flowKey
@@ -38,11 +45,12 @@ type flowOut struct {
 	rules *rules
 }
 
-func newSender(g *Gateway) *sender {
+// newSender returns one for the queue of that number, which sends by a worker's sockets.
+func newSender(g *Gateway, worker int) *sender {
 	a := newArena(slabSize + 2*slotStride)
 	s := &sender{
-		g: g, outbox: newOutbox(g, a), in: a.frame(), spare: a.slots(1)[0],
-		icmp: bucket{perSecond: 1000, burst: 50},
+		g: g, queue: g.queueOf(worker), outbox: newOutbox(g, worker, a), in: a.frame(), spare: a.slots(1)[0],
+		icmp: bucket{perSecond: max(1, answersPerSecond/int64(len(g.queues))), burst: max(1, answersAtOnce/int64(len(g.queues)))},
 	}
 	for range answerBatch {
 		s.unused = append(s.unused, make([]byte, tun.Room, tun.Room+minIPv6MTU))
@@ -51,10 +59,8 @@ func newSender(g *Gateway) *sender {
 	return s
 }
 
-// begin starts a batch. Until it ends no other sender sends: the packets of an SA leave in the order of their numbers, and
-// there is only one device to read, so this lock waits for nobody but the control goroutine.
+// begin starts a batch.
 func (s *sender) begin(now int64) {
-	s.g.sending.Lock()
 	s.now, s.policy, s.flow.child = now, s.g.policy.Load(), nil
 	s.supers, s.frames = 0, 0
 }
@@ -62,7 +68,6 @@ func (s *sender) begin(now int64) {
 // end sends what is left of the batch.
 func (s *sender) end() {
 	s.flush()
-	s.g.sending.Unlock()
 	s.answer()
 }
 
@@ -244,7 +249,7 @@ func (s *sender) refuse(b []byte, p *packet, mtu int) {
 
 func (s *sender) answer() {
 	if len(s.answers) > 0 {
-		s.g.dev.write(s.answers, &s.g.drops)
+		s.queue.write(s.answers, &s.g.drops)
 	}
 	s.answers = s.answers[:0]
 }

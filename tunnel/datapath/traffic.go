@@ -50,10 +50,12 @@ func (g *Gateway) Drops() map[string]uint64 {
 		t.drops.addTo(total)
 	}
 	for _, s := range g.sockets {
-		lost := s.Drops()
-		for reason, n := range map[string]uint64{"overflow": lost.Overflow, "truncated": lost.Truncated, "group": lost.Group, "fragment": lost.Fragment} {
-			if n != 0 {
-				total[reason] += n
+		for _, member := range s.group {
+			lost := member.Drops()
+			for reason, n := range map[string]uint64{"overflow": lost.Overflow, "truncated": lost.Truncated, "group": lost.Group, "fragment": lost.Fragment} {
+				if n != 0 {
+					total[reason] += n
+				}
 			}
 		}
 	}

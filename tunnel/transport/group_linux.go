@@ -12,11 +12,13 @@ import (
 // all packets.
 func ListenGroup(cfg Config, n int) ([]Socket, error) {
 	s, err := Listen(cfg) // the port must be free, also of other groups
-	if err != nil || n == 1 {
-		return []Socket{s}, err
+	if err != nil {
+		return nil, err
 	}
 	group, first := []Socket{s}, s.(*socket)
-	err = first.set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	if n > 1 {
+		err = first.set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	}
 	for cfg.Addr, cfg.share = netip.AddrPortFrom(cfg.Addr.Addr(), s.Port()), true; len(group) < n && err == nil; {
 		if s, err = Listen(cfg); err == nil {
 			group = append(group, s)
@@ -28,7 +30,7 @@ func ListenGroup(cfg Config, n int) ([]Socket, error) {
 		}
 		return nil, err
 	}
-	steered := first.steer(n) == nil
+	steered := n > 1 && first.steer(n) == nil
 	for _, s := range group {
 		s.(*socket).steered = steered
 	}
