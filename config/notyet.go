@@ -26,8 +26,6 @@ var gatewayNotYet = []unbuilt[Gateway]{
 	{"datapath.netstack.forwards", "forwarded ports", func(g *Gateway) bool { return len(g.Datapath.Netstack.Forwards) > 0 }},
 	{"datapath.netstack.exposes", "exposed ports", func(g *Gateway) bool { return len(g.Datapath.Netstack.Exposes) > 0 }},
 	{"datapath.tun.mss_clamp", "leaving TCP's segment size alone (mss_clamp: off)", func(g *Gateway) bool { return g.Datapath.TUN.MSSClamp == MSSOff }},
-	{"datapath.tun.queues", "several queues", func(g *Gateway) bool { return g.Datapath.TUN.Queues > 1 }},
-	{"datapath.workers", "several workers", func(g *Gateway) bool { return g.Datapath.Workers > 1 }},
 	{"api.listen", "the control interface over TCP", func(g *Gateway) bool { return g.API.Listen != "" }},
 	{"api.tls", "the control interface over TCP", func(g *Gateway) bool { return g.API.TLS != TLS{} }},
 	{"api.token_file", "the control interface over TCP", func(g *Gateway) bool { return g.API.TokenFile != "" }},

@@ -53,9 +53,14 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	if err := chooseKernel(cfg.Gateway.Datapath.Offloads); err != nil {
 		return nil, err
 	}
-	d.log.Info("packets move with offloads", "offloads", offloadsOf(in.device, sockets))
+	n, _ := workers(cfg.Gateway.Datapath, opts)
+	d.log.Info("packets move with offloads", "offloads", offloadsOf(in.device, sockets), "workers", n, "queues", 1+len(in.queues))
+	if n > 1 && !steered(sockets) {
+		d.log.Warn("kernel does not bring the packets of a tunnel to one worker", "hint", "datapath.workers: 1 may be faster")
+	}
 	d.gateway, err = datapath.New(datapath.Config{
 		Device:   in.device,
+		Queues:   in.queues,
 		Sockets:  sockets,
 		NATTPort: cfg.Gateway.Outside.NATTPort,
 		Rand:     opts.Rand,

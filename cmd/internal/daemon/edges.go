@@ -22,7 +22,8 @@ import (
 type inside struct {
 	mode   string // tun | memory
 	device tun.Device
-	host   host // nil: the host is left alone
+	queues []tun.Device // the device's others
+	host   host         // nil: the host is left alone
 }
 
 // openInside takes the device it is given, or makes a TUN device with its addresses.
@@ -39,11 +40,15 @@ func openInside(g config.Gateway, conns []config.Connection, opts Options, opene
 		mtu = deviceMTU(conns)
 	}
 	use := g.Datapath.Offloads
-	dev, err := tun.Open(tun.Config{Name: cfg.Name, MTU: mtu, NoTSO: !use.Allowed(use.TUNTSO), NoUSO: !use.Allowed(use.TUNUSO)})
+	_, queues := workers(g.Datapath, opts)
+	all, err := tun.OpenQueues(tun.Config{Name: cfg.Name, MTU: mtu, NoTSO: !use.Allowed(use.TUNTSO), NoUSO: !use.Allowed(use.TUNUSO)}, queues)
 	if err != nil {
 		return inside{}, err
 	}
-	opened.add(dev.Close)
+	for _, q := range all {
+		opened.add(q.Close)
+	}
+	dev := all[0]
 	k, err := kernel.New(kernel.Config{Device: dev.Name(), Table: cfg.Routes.Table, Protocol: cfg.Routes.Protocol,
 		Metric: int(cfg.Routes.Metric), Sources: sourcesIn(g.Networks, ownAddresses())})
 	if err != nil {
@@ -53,7 +58,7 @@ func openInside(g config.Gateway, conns []config.Connection, opts Options, opene
 	if err := k.SetLink(insideAddresses(conns), mtu); err != nil {
 		return inside{}, err
 	}
-	return inside{mode: "tun", device: dev, host: k}, nil
+	return inside{mode: "tun", device: dev, queues: all[1:], host: k}, nil
 }
 
 // forward looks at what else the host needs in order to forward packets, or sees to it.
@@ -146,28 +151,39 @@ func algorithmsOf(proposals []suite.Proposal) []*protect.Algorithm {
 	return out
 }
 
-// openOutside opens the sockets: for each address of ours one on the IKE port and one on the NAT traversal port. Without
+// openOutside opens the sockets: for each address of ours one on the IKE port, and on the NAT traversal port one for each
+// worker. Without
 // addresses every address of both families is ours; a host without IPv6 does without.
 func openOutside(g config.Gateway, conns []config.Connection, opts Options, opened *cleanup) ([]datapath.Socket, error) {
-	listen := opts.Listen
-	if listen == nil {
-		listen = transport.Listen
+	listen := transport.ListenGroup
+	if opts.Listen != nil {
+		listen = func(c transport.Config, _ int) ([]transport.Socket, error) {
+			s, err := opts.Listen(c)
+			return []transport.Socket{s}, err
+		}
 	}
+	packets, _ := workers(g.Datapath, opts)
 	cfg, use := g.Outside, g.Datapath.Offloads
 	addrs, fixed := outsideAddrs(cfg, conns)
 	var out []datapath.Socket
 	for _, a := range addrs {
 		for _, port := range []uint16{cfg.IKEPort, cfg.NATTPort} {
-			s, err := listen(transport.Config{Addr: netip.AddrPortFrom(a, port), Interface: cfg.Interface,
-				NoGSO: !use.Allowed(use.UDPGSO), NoGRO: !use.Allowed(use.UDPGRO)})
+			n := 1
+			if port == cfg.NATTPort {
+				n = packets
+			}
+			group, err := listen(transport.Config{Addr: netip.AddrPortFrom(a, port), Interface: cfg.Interface,
+				NoGSO: !use.Allowed(use.UDPGSO), NoGRO: !use.Allowed(use.UDPGRO)}, n)
 			if !fixed && a.Is6() && errors.Is(err, syscall.EAFNOSUPPORT) {
 				continue
 			}
 			if err != nil {
 				return nil, err
 			}
-			opened.add(s.Close)
-			out = append(out, datapath.Socket{Socket: s, Addr: a})
+			for _, s := range group {
+				opened.add(s.Close)
+				out = append(out, datapath.Socket{Socket: s, Addr: a})
+			}
 		}
 	}
 	return out, nil
