@@ -18,7 +18,7 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		"name server in the VPN": {gate(netstack + "dns: {server: 10.0.0.2}}}"), gate(netstack + "dns: {suffixes: [corp.example]}}}")},
 		"forwarded ports":        {gate(netstack + "forwards: [{listen: 127.0.0.1:1, to: 10.0.0.1:1}]}}")},
 		"exposed ports":          {gate(netstack + `exposes: [{inside: "10.0.0.1:1", to: "udp:127.0.0.1:1"}]}}`)},
-		"leaving TCP's segment size alone (mss_clamp: off)": {gate(tunDevice + "mss_clamp: off}}")},
+		"leaving TCP's segment size alone (mss_clamp: off)":  {gate(tunDevice + "mss_clamp: off}}")},
 		"the control interface over TCP":                     {gate(`api: {listen: "127.0.0.1:9", token_file: /a}`), gate("api: {tls: {cert: /a}}"), gate("api: {token_file: /a}")},
 		"the HTTP listener":                                  {gate("http: {listen: 127.0.0.1:9480}"), gate("http: {metrics: true}"), gate("http: {pprof: true}")},
 		"logging to journald (format: journald)":             {gate("log: {format: journald}")},
