@@ -6,7 +6,7 @@ FUZZTIME ?= 30s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test peers interop fuzz bench golden lint clean
+.PHONY: help build demo test lives peers interop fuzz bench golden lint clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -19,6 +19,9 @@ demo: build ## two gateways in one process: up, traffic, failover; needs no priv
 
 test: build ## everything this machine can carry; ends with what was left out
 	CGO_ENABLED=1 $(GO) run ./cmd/internal/verify
+
+lives: ## 10,000 random lives of two gateways, and every order of what they say to each other to depth 6 with two faults
+	$(GO) test -count=1 -timeout 30m ./ike/ikev2 -run 'TestRandomLives$$|TestEveryInterleaving' -seeds 10000 -depth 6 -faults 2
 
 peers: ## install or unpack real peers and checkers (Debian, as root): strongSwan, User-Mode Linux, tshark ...
 	./testdata/interop/peers.sh

@@ -19,14 +19,18 @@ import (
 
 // A lab is two gateways without a network: what one sends waits in its queue until the test delivers or drops it.
 type lab struct {
-	t      testing.TB
-	now    time.Time
-	a, b   *gateway
-	log    strings.Builder
-	logged time.Time         // of the last line
-	ivs    map[string][]byte // what was sealed with a key and an IV, and the keys of Child SAs
-	taken  int               // messages that have left a queue, or since "lose"
-	lose   int               // the number of the one that is lost; 0: none
+	t       testing.TB
+	now     time.Time
+	a, b    *gateway
+	log     strings.Builder
+	logged  time.Time // of the last line
+	used    records
+	strict  bool                            // nobody forges anything: the records are looked at with all rules
+	taken   int                             // messages that have left a queue, or since "lose"
+	lose    int                             // the number of the one that is lost; 0: none
+	gapless bool                            // each end shall always have a Child SA to send on that the other has too
+	gapped  string                          // the first moment when that was not so
+	tamper  func(*gateway, *session.Output) // breaks a rule on purpose, to see that it is noticed; nil: nothing
 }
 
 // A gateway stands for the engine and the data path of one side.
@@ -40,11 +44,14 @@ type gateway struct {
 	wakes    map[session.Session]time.Time
 	queue    []session.Datagram
 	children map[esp.ChildID]*installed
+	ready    []esp.ChildID // those that were activated, the last one first: outbound packets take the first
 	heard    map[esp.ChildID]time.Time
 	nextSPI  esp.SPI
 	seenAs   netip.AddrPort   // where the NAT before it makes it seem to be; zero: no NAT
 	alloc    map[esp.SPI]bool // reserved and not removed
 	events   []session.Event
+	reboots  byte
+	past     [32]byte // a digest of all that has come to it, and when
 }
 
 type installed struct {
@@ -60,7 +67,7 @@ const (
 var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func newLab(t testing.TB) *lab {
-	l := &lab{t: t, now: start, logged: start, ivs: map[string][]byte{}}
+	l := &lab{t: t, now: start, logged: start, used: newRecords()}
 	l.a, l.b = newGateway(t, "a", 1), newGateway(t, "b", 2)
 	return l
 }
@@ -140,6 +147,7 @@ func (l *lab) initiateFor(g *gateway, local, remote []esp.Selector) {
 
 // do gives a command to each session of g.
 func (l *lab) do(g *gateway, cmd session.Command) {
+	l.meets(g, fmt.Appendf(nil, "%#v", cmd))
 	for _, s := range slices.Clone(g.sessions) {
 		l.apply(g, s, s.Do(l.now, cmd))
 	}
@@ -147,12 +155,17 @@ func (l *lab) do(g *gateway, cmd session.Command) {
 
 // apply does what the engine and the data path do with an Output, in its order.
 func (l *lab) apply(g *gateway, s session.Session, out session.Output) {
+	if l.tamper != nil {
+		l.tamper(g, &out)
+	}
 	for _, op := range out.Child {
 		switch op.Op {
 		case session.Install:
 			g.children[op.ID] = &installed{Child: op.Child}
 			l.logf("%s: install %v, peer's %v, %s %v === %v", g.name, op.ID, op.Child.Out.SPI, op.Child.In.Algorithm.Name, op.Child.Local, op.Child.Remote)
-			l.recordKeys(g, op.Child)
+			if problem := l.used.keys(g.name, op.Child); problem != "" {
+				l.t.Fatalf("%s %s\n%s", g.name, problem, l.log.String())
+			}
 			if !g.alloc[esp.SPI(op.ID)] {
 				l.t.Errorf("%s installed %v, which it never reserved", g.name, op.ID)
 			}
@@ -161,6 +174,7 @@ func (l *lab) apply(g *gateway, s session.Session, out session.Output) {
 				l.t.Fatalf("%s activated %v, which is not installed", g.name, op.ID)
 			}
 			g.children[op.ID].active = true
+			g.ready = slices.Insert(slices.DeleteFunc(g.ready, func(id esp.ChildID) bool { return id == op.ID }), 0, op.ID)
 			l.logf("%s: activate %v", g.name, op.ID)
 		case session.Move:
 			if g.children[op.ID] == nil {
@@ -173,6 +187,7 @@ func (l *lab) apply(g *gateway, s session.Session, out session.Output) {
 			if g.children[op.ID] != nil {
 				l.logf("%s: remove %v", g.name, op.ID)
 			}
+			g.ready = slices.DeleteFunc(g.ready, func(id esp.ChildID) bool { return id == op.ID })
 			delete(g.children, op.ID)
 			delete(g.alloc, esp.SPI(op.ID))
 		}
@@ -214,6 +229,7 @@ func (l *lab) apply(g *gateway, s session.Session, out session.Output) {
 
 // receive is the engine's demultiplexer: by our SPI, or a new session for a first message.
 func (l *lab) receive(g *gateway, msg []byte, on esp.Path) {
+	l.meets(g, msg)
 	h, err := wire.ParseHeader(msg)
 	if err != nil {
 		return
@@ -418,7 +434,9 @@ func (l *lab) logSend(g *gateway, d session.Datagram, events []session.Event) {
 	if err != nil {
 		l.t.Fatalf("%s sends a message that does not parse: %v", g.name, err)
 	}
-	l.recordIV(g, h, d.Bytes)
+	if problem := l.used.message(h, d.Bytes, l.strict); problem != "" {
+		l.t.Fatalf("%s %s\n%s", g.name, problem, l.log.String())
+	}
 	payloads, story := "(again)", ""
 	if env, err := wire.FindEnvelope(d.Bytes, h); err == nil && env.Kind == wire.TypeSKF {
 		payloads = fmt.Sprintf("fragment %d of %d", env.Fragment, env.Total)
@@ -444,30 +462,6 @@ func (l *lab) logSend(g *gateway, d session.Datagram, events []session.Event) {
 	}
 	l.clock()
 	l.log.WriteString(line + "\n")
-}
-
-// recordKeys fails when a Child SA has keys that one before it had: ESP counts its IVs from one again (CRY-05).
-func (l *lab) recordKeys(g *gateway, c esp.Child) {
-	for way, key := range map[string][]byte{"in": c.In.Key, "out": c.Out.Key} {
-		name := fmt.Sprintf("%s %s %x", g.name, way, key)
-		if _, before := l.ivs[name]; before {
-			l.t.Fatalf("%s installed one key twice: %s", g.name, name)
-		}
-		l.ivs[name] = key
-	}
-}
-
-// recordIV fails when two different messages are sealed under one key with one IV (CRY-05).
-func (l *lab) recordIV(g *gateway, h wire.Header, msg []byte) {
-	env, err := wire.FindEnvelope(msg, h)
-	if err != nil {
-		return
-	}
-	key := fmt.Sprintf("%x %x %v %x", h.SPIi, h.SPIr, h.Initiator(), env.Body[:8])
-	if before, ok := l.ivs[key]; ok && string(before) != string(msg) {
-		l.t.Fatalf("%s sealed two messages with one key and IV: %s", g.name, key)
-	}
-	l.ivs[key] = msg
 }
 
 func (l *lab) logEvent(g *gateway, e session.Event) {

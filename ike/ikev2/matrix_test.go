@@ -138,6 +138,11 @@ func (l *lab) script(text string) error {
 				if err := l.command(fields); err != nil {
 					return fmt.Errorf("line %d: %w", number+1, err)
 				}
+				if l.gapless && l.gapped == "" {
+					if l.gapped = l.gap(); l.gapped != "" {
+						l.gapped += ", after " + line
+					}
+				}
 			}
 		}
 	}

@@ -176,7 +176,7 @@ func (l *lab) command(f []string) error {
 			}
 		})
 	default:
-		return fmt.Errorf("no such command %q", f[0])
+		return l.operate(f)
 	}
 	return nil
 }
@@ -247,6 +247,10 @@ func (l *lab) set(g *gateway, setting string) error {
 		g.cfg.VerifyPFS = value == "yes"
 	case "initial-contact":
 		g.cfg.InitialContact = value == "yes"
+	case "jitter":
+		jitter, err := strconv.ParseFloat(value, 64)
+		g.cfg.Jitter = jitter
+		return err
 	case "child-life", "ike-life":
 		d, err := time.ParseDuration(value)
 		if key == "child-life" {
