@@ -20,6 +20,7 @@ type step struct {
 	name string
 	args []string
 	test bool // its output is that of go test -json
+	long bool // and how long each part took is worth a line
 	bad  func(output string) bool
 }
 
@@ -30,7 +31,7 @@ func steps() []step {
 		{name: "vet", args: []string{"go", "vet", "-tags", "interop", "./..."}},
 		{name: "staticcheck", args: []string{"go", "tool", "staticcheck", "-tags", "interop", "./..."}},
 		{name: "unit tests, race detector", args: []string{"go", "test", "-json", "-race", "./..."}, test: true},
-		{name: "interop", args: []string{"go", "test", "-json", "-count=1", "-timeout", "40m", "-parallel", "4", "-tags", "interop", "./cmd/internal/interop"}, test: true},
+		{name: "interop", args: []string{"go", "test", "-json", "-count=1", "-timeout", "40m", "-parallel", "4", "-tags", "interop", "./cmd/internal/interop"}, test: true, long: true},
 	}
 }
 
@@ -78,5 +79,9 @@ func (s step) run(all *tally) (ok bool, summary string) {
 	mine.read(pipe, os.Stdout)
 	err = cmd.Wait()
 	all.add(mine)
-	return err == nil, fmt.Sprintf("%d passed, %d failed, %d left out", mine.passed, mine.failed, len(mine.skipped))
+	summary = fmt.Sprintf("%d passed, %d failed, %d left out", mine.passed, mine.failed, len(mine.skipped))
+	if s.long && len(mine.clock.seconds) > 0 {
+		summary += "\n" + mine.clock.report()
+	}
+	return err == nil, summary
 }

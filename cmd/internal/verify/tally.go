@@ -12,6 +12,7 @@ import (
 type tally struct {
 	passed, failed int
 	skipped        []skip
+	clock          clock
 }
 
 // A skip is a test that left itself out, and why.
@@ -20,6 +21,7 @@ type skip struct{ name, why string }
 type event struct {
 	Action, Package, Test, Output string
 	ImportPath                    string
+	Elapsed                       float64 // seconds, without waiting for other tests
 }
 
 func (t *tally) add(u tally) {
@@ -40,6 +42,9 @@ func (t *tally) read(r io.Reader, w io.Writer) {
 			continue
 		}
 		key := e.Package + " " + e.Test
+		if e.Test != "" && (e.Action == "pass" || e.Action == "fail") {
+			t.clock.add(e.Test, e.Elapsed)
+		}
 		switch e.Action {
 		case "build-output":
 			fmt.Fprint(w, e.Output)
