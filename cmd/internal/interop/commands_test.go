@@ -25,38 +25,39 @@ type command struct {
 // commands are all that a script can say. HOST is a name of doc.go's drawing. What waits for a state takes
 // "within DURATION" at its end.
 var commands = map[string]command{
-	"alone":         {"", 0, (*scenario).doAlone},                           // no other scenario runs at the same time
-	"gateway":       {"", 0, (*scenario).doGateway},                         // start twinbore on a
-	"peer":          {"", 0, (*scenario).doPeer},                            // start charon on b
-	"certificates":  {"KIND FAULT", 2, (*scenario).doCertificates},          // make them, before gateway and peer
-	"kernel-peer":   {"KIND", 1, (*scenario).doKernelPeer},                  // start strongswan, libreswan or openiked, with a kernel of its own, as b
-	"in-guest":      {"COMMAND…", 1, (*scenario).doInGuest},                 // must succeed there
-	"signal":        {"gateway|peer SIGNAL", 2, (*scenario).doSignal},       // STOP, CONT, or KILL: then it has ended
-	"together":      {"ARG… and ARG…", 3, (*scenario).doTogether},           // a subcommand of twinbore and one of swanctl, both at once
-	"stop":          {"within DURATION", 2, (*scenario).doStop},             // end twinbore by SIGTERM
-	"twinbore":      {"ARG…", 1, (*scenario).doTwinbore},                    // run a subcommand
-	"swanctl":       {"ARG…", 1, (*scenario).doSwanctl},                     // run swanctl at b
-	"swanctl-fails": {"ARG…", 1, (*scenario).doSwanctlFails},                // run swanctl at b, which must not succeed
-	"tunnel":        {"NAME PATH =|~|is WANT", 4, (*scenario).doTunnel},     // what the status says of a tunnel
-	"connection":    {"PATH =|~|is WANT", 3, (*scenario).doConnection},      // and of the connection
-	"sas":           {"COUNT", 1, (*scenario).doSAs},                        // IKE SAs at b, none of them half-open
-	"charon":        {"REGEXP >= COUNT", 3, (*scenario).doPeerLog},          // lines of charon's log
-	"peer-log":      {"REGEXP >= COUNT", 3, (*scenario).doPeerLog},          // lines of another peer's log
-	"twinbore-log":  {"REGEXP >= COUNT", 3, (*scenario).doGatewayLog},       // and of ours
-	"routes":        {"none|some", 1, (*scenario).doRoutes},                 // of ours in a's tables
-	"ping":          {"HOST ADDR [FROM]", 2, (*scenario).doPing},            // none may be lost
-	"noping":        {"HOST ADDR [FROM]", 2, (*scenario).doNoPing},          // none may come back
-	"iperf":         {"HOST HOST ADDR SECONDS", 4, (*scenario).doIperf},     // TCP there and back
-	"probe":         {"HOST HOST ADDR", 3, (*scenario).doProbe},             // begin 1,000 packets a second
-	"probed":        {"lost|gap <= LIMIT [and …]", 3, (*scenario).doProbed}, // end them and judge
-	"run":           {"DURATION", 1, (*scenario).doRun},                     // let it run so long
-	"ping-again":    {"HOST ADDR [FROM]", 2, (*scenario).doPingAgain},       // until none is lost
-	"exec":          {"HOST COMMAND…", 2, (*scenario).doExec},               // must succeed
-	"nft":           {"HOST RULE", 2, (*scenario).doNFT},                    // a command of nft
+	"quiet":          {"", 0, (*scenario).doQuiet},                           // few other scenarios run at the same time
+	"gateway":        {"", 0, (*scenario).doGateway},                         // start twinbore on a
+	"peer":           {"", 0, (*scenario).doPeer},                            // start charon on b
+	"certificates":   {"KIND LIKE", 2, (*scenario).doCertificates},           // make them, before gateway and peer
+	"kernel-peer":    {"KIND", 1, (*scenario).doKernelPeer},                  // start strongswan, libreswan or openiked, with a kernel of its own, as b
+	"in-guest":       {"COMMAND…", 1, (*scenario).doInGuest},                 // must succeed there
+	"in-guest-until": {"COMMAND…", 1, (*scenario).doInGuestUntil},            // does
+	"signal":         {"gateway|peer SIGNAL", 2, (*scenario).doSignal},       // STOP, CONT, or KILL: then it has ended
+	"together":       {"ARG… and ARG…", 3, (*scenario).doTogether},           // a subcommand of twinbore and one of swanctl, both at once
+	"stop":           {"within DURATION", 2, (*scenario).doStop},             // end twinbore by SIGTERM
+	"twinbore":       {"ARG…", 1, (*scenario).doTwinbore},                    // run a subcommand
+	"swanctl":        {"ARG…", 1, (*scenario).doSwanctl},                     // run swanctl at b
+	"swanctl-fails":  {"ARG…", 1, (*scenario).doSwanctlFails},                // run swanctl at b, which must not succeed
+	"tunnel":         {"NAME PATH =|~|is WANT", 4, (*scenario).doTunnel},     // what the status says of a tunnel
+	"connection":     {"PATH =|~|is WANT", 3, (*scenario).doConnection},      // and of the connection
+	"sas":            {"COUNT", 1, (*scenario).doSAs},                        // IKE SAs at b, none of them half-open
+	"charon":         {"REGEXP >= COUNT", 3, (*scenario).doPeerLog},          // lines of charon's log
+	"peer-log":       {"REGEXP >= COUNT", 3, (*scenario).doPeerLog},          // lines of another peer's log
+	"twinbore-log":   {"REGEXP >= COUNT", 3, (*scenario).doGatewayLog},       // and of ours
+	"routes":         {"none|some", 1, (*scenario).doRoutes},                 // of ours in a's tables
+	"ping":           {"HOST ADDR [FROM]", 2, (*scenario).doPing},            // none may be lost
+	"noping":         {"HOST ADDR [FROM]", 2, (*scenario).doNoPing},          // none may come back
+	"iperf":          {"HOST HOST ADDR SECONDS", 4, (*scenario).doIperf},     // TCP there and back
+	"probe":          {"HOST HOST ADDR", 3, (*scenario).doProbe},             // begin 1,000 packets a second
+	"probed":         {"lost|gap <= LIMIT [and …]", 3, (*scenario).doProbed}, // end them and judge
+	"run":            {"DURATION", 1, (*scenario).doRun},                     // let it run so long
+	"ping-again":     {"HOST ADDR [FROM]", 2, (*scenario).doPingAgain},       // until none is lost
+	"exec":           {"HOST COMMAND…", 2, (*scenario).doExec},               // must succeed
+	"nft":            {"HOST RULE", 2, (*scenario).doNFT},                    // a command of nft
 }
 
-// doAlone does nothing: TestScenarios looks for the word before it runs the script.
-func (s *scenario) doAlone([]string) error { return nil }
+// doQuiet does nothing: TestScenarios looks for the word before it runs the script.
+func (s *scenario) doQuiet([]string) error { return nil }
 
 func (s *scenario) doGateway([]string) error {
 	conf, err := s.file("twinbore.yaml")
@@ -125,8 +126,9 @@ func (s *scenario) doSwanctlFails(args []string) error {
 	return nil
 }
 
-func (s *scenario) pingArgs(args []string) []string {
-	line := []string{"ping", "-n", "-c", "3", "-i", "0.2", "-W", "2"}
+// pingArgs is three packets, the last of which may take so many seconds.
+func (s *scenario) pingArgs(seconds string, args []string) []string {
+	line := []string{"ping", "-n", "-c", "3", "-i", "0.2", "-W", seconds}
 	if len(args) > 2 {
 		line = append(line, "-I", args[2])
 	}
@@ -134,7 +136,7 @@ func (s *scenario) pingArgs(args []string) []string {
 }
 
 func (s *scenario) doPing(args []string) error {
-	out, err := run(limitTool, s.pingArgs(args)...)
+	out, err := run(limitTool, s.pingArgs("2", args)...)
 	if err == nil && !strings.Contains(out, " 0% packet loss") {
 		err = errors.New(out)
 	}
@@ -142,7 +144,7 @@ func (s *scenario) doPing(args []string) error {
 }
 
 func (s *scenario) doNoPing(args []string) error {
-	out, err := run(limitTool, s.pingArgs(args)...)
+	out, err := run(limitTool, s.pingArgs("1", args)...)
 	if err == nil || !strings.Contains(out, " 0 received") {
 		return fmt.Errorf("the way should be closed: %s", out)
 	}

@@ -13,8 +13,8 @@
 // charon's settings, and matrix.txt runs the scenario once for each combination of its rows. Words between @ in any of
 // these files are values of the row; @DIR@ is a folder of the run.
 //
-// Labs share nothing, and most of a scenario's time is waiting: as many run at once as -parallel says. A script with the word
-// alone, because it counts what is lost or would disturb those that do, has the machine to itself; these go first.
+// Labs share nothing, and most of a scenario's time is waiting: as many run at once as -parallel says. Scripts with the word
+// quiet, because they count lost packets, go before all others, a few at once.
 //
 // A peer with a kernel of its own is a guest (guest_test.go) that stands in for b: its devices are joined to b's cables by
 // bridges, and it has b's addresses. Its root is this machine's, read-only, with a tree of build/peers laid over it for

@@ -34,7 +34,10 @@ func (l *lab) iperf(from, to, addr, seconds string) (there, back float64, err er
 	if _, there, err = l.iperfOnce(from, addr, seconds); err != nil {
 		return 0, 0, err
 	}
-	_, back, err = l.iperfOnce(from, addr, seconds, "-R")
+	err = until(limitTool, func() error { // the server may not have noticed yet that the first is over
+		_, back, err = l.iperfOnce(from, addr, seconds, "-R")
+		return err
+	})
 	return there, back, err
 }
 

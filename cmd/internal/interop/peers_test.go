@@ -132,3 +132,14 @@ func (s *scenario) doInGuest(args []string) error {
 	s.t.Logf("in the guest: %s\n%s", strings.Join(args, " "), tail(out, 10))
 	return err
 }
+
+func (s *scenario) doInGuestUntil(args []string) error {
+	args, limit, err := within(args, limitTool)
+	if err != nil {
+		return err
+	}
+	return until(limit, func() error {
+		_, err := s.guest.run(limitTool, strings.Join(args, " "))
+		return err
+	})
+}

@@ -71,19 +71,6 @@ func echo(addr string) error {
 	}
 }
 
-// deepen makes the socket's queue so deep that a moment without the processor loses nothing.
-func deepen(c *net.UDPConn) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	err = raw.Control(func(fd uintptr) {
-		inner = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUFFORCE, 8<<20)
-	})
-	return errors.Join(err, inner)
-}
-
 // A result is what a probe has seen.
 type result struct {
 	Sent, Received, Lost, Doubled int

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -22,52 +23,70 @@ const scenarios = "../../../testdata/interop"
 // slow is what a step may take without being mentioned.
 const slow = 2 * time.Second
 
-// alone is a script whose scenario has the machine to itself.
-var alone = regexp.MustCompile(`(?m)^alone\b`)
+// quiet are the scripts that count what is lost, and quietOnes how many of them run at once: their probes load a quarter of
+// a processor each.
+var quiet = regexp.MustCompile(`(?m)^quiet\b`)
 
-// TestScenarios runs every folder of testdata/interop that has a script: first those that want to be alone, one after the
-// other, then the rest, as many at once as -parallel says.
+const quietOnes = 3
+
+// TestScenarios runs every folder of testdata/interop that has a script: first the quiet ones, few at once, then the rest,
+// as many at once as -parallel says.
 func TestScenarios(t *testing.T) {
 	needPeers(t)
 	scripts, err := filepath.Glob(scenarios + "/*/script.txt")
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scenario in %s: %v", scenarios, err)
 	}
+	var first, then []string
 	for _, script := range scripts {
-		dir := filepath.Dir(script)
-		t.Run(filepath.Base(dir), func(t *testing.T) {
-			beside := besideOthers(t, script)
-			cases, err := readMatrix(filepath.Join(dir, "matrix.txt"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range cases {
-				if c.name == "" {
-					runScenario(t, dir, c.values)
-					continue
-				}
-				t.Run(c.name, func(t *testing.T) {
-					if beside {
-						t.Parallel()
-					}
-					runScenario(t, dir, c.values)
-				})
+		text, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if quiet.Match(text) {
+			first = append(first, filepath.Dir(script))
+		} else {
+			then = append(then, filepath.Dir(script))
+		}
+	}
+	next := make(chan string)
+	var workers sync.WaitGroup
+	for range quietOnes {
+		workers.Go(func() {
+			for dir := range next {
+				runFolder(t, dir, func(*testing.T) {})
 			}
 		})
 	}
+	for _, dir := range first {
+		next <- dir
+	}
+	close(next)
+	workers.Wait()
+	for _, dir := range then {
+		runFolder(t, dir, (*testing.T).Parallel)
+	}
 }
 
-// besideOthers says whether a script's scenario does not want to be alone, and lets its test wait for those that do.
-func besideOthers(t *testing.T, script string) bool {
-	text, err := os.ReadFile(script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if alone.Match(text) {
-		return false
-	}
-	t.Parallel()
-	return true
+// runFolder runs a folder's script once for each case of its matrix. Each of its tests begins with begin.
+func runFolder(t *testing.T, dir string, begin func(*testing.T)) {
+	t.Run(filepath.Base(dir), func(t *testing.T) {
+		begin(t)
+		cases, err := readMatrix(filepath.Join(dir, "matrix.txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range cases {
+			if c.name == "" {
+				runScenario(t, dir, c.values)
+				continue
+			}
+			t.Run(c.name, func(t *testing.T) {
+				begin(t)
+				runScenario(t, dir, c.values)
+			})
+		}
+	})
 }
 
 // needPeers leaves a test out where it cannot run, and says what would change that.

@@ -66,6 +66,13 @@ func (l *lab) startCharon(host, swanctl, extra string) (*charon, error) {
 	if err := c.ready(10*time.Second, func() error { _, err := os.Stat(c.vici); return err }); err != nil {
 		return nil, err
 	}
+	if err := deepenAll(c.cmd.Process.Pid); err != nil {
+		return nil, err
+	}
+	// The device is there before the socket of vici is.
+	if _, err := run(limitTool, "ip", "-n", l.ns(host), "link", "set", "ipsec0", "txqueuelen", "5000"); err != nil {
+		return nil, err
+	}
 	_, err = c.swanctl(10*time.Second, "--load-all")
 	return c, err
 }
