@@ -37,7 +37,7 @@ type Request struct {
 	NotAfter time.Time // zero: in a month
 }
 
-// NewKey makes a private key: rsa2048, ecp256, ecp384 or ed25519.
+// NewKey makes a private key: rsa2048, ecp256, ecp384, ecp521 or ed25519.
 func NewKey(t testing.TB, kind string) crypto.Signer {
 	t.Helper()
 	var key crypto.Signer
@@ -49,6 +49,8 @@ func NewKey(t testing.TB, kind string) crypto.Signer {
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case "ecp384":
 		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "ecp521":
+		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	case "ed25519":
 		_, key, err = ed25519.GenerateKey(rand.Reader)
 	default:
@@ -63,10 +65,23 @@ func NewKey(t testing.TB, kind string) crypto.Signer {
 // New makes an authority whose key is of this kind.
 func New(t testing.TB, name, kind string) *Authority {
 	t.Helper()
-	key, now := NewKey(t, kind), time.Now()
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: subject(name), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, NotBefore: now.AddDate(0, 0, -1), NotAfter: now.AddDate(1, 0, 0)}
+	key := NewKey(t, kind)
+	c := authority(name, 1)
 	return &Authority{Identity: Identity{certify(t, c, c, key, key), key}, serial: 1}
+}
+
+// Below makes an authority that this one vouches for.
+func (a *Authority) Below(t testing.TB, name, kind string) *Authority {
+	t.Helper()
+	a.serial++
+	key := NewKey(t, kind)
+	return &Authority{Identity: Identity{certify(t, authority(name, a.serial), a.Cert, key, a.Key), key}, serial: 1}
+}
+
+func authority(name string, serial int64) *x509.Certificate {
+	now := time.Now()
+	return &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: subject(name), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, NotBefore: now.AddDate(0, 0, -1), NotAfter: now.AddDate(1, 0, 0)}
 }
 
 // Issue makes a certificate and its key.
@@ -111,13 +126,17 @@ func (a *Authority) WriteCRL(t testing.TB, file string, until time.Time, revoked
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, file, "X509 CRL", der, 0o644)
+	write(t, file, 0o644, &pem.Block{Type: "X509 CRL", Bytes: der})
 }
 
-// WriteCert writes the certificate in PEM, readable for all.
-func (i Identity) WriteCert(t testing.TB, file string) {
+// WriteCert writes the certificate in PEM, readable for all, and those above it after it.
+func (i Identity) WriteCert(t testing.TB, file string, above ...Identity) {
 	t.Helper()
-	write(t, file, "CERTIFICATE", i.Cert.Raw, 0o644)
+	blocks := []*pem.Block{{Type: "CERTIFICATE", Bytes: i.Cert.Raw}}
+	for _, a := range above {
+		blocks = append(blocks, &pem.Block{Type: "CERTIFICATE", Bytes: a.Cert.Raw})
+	}
+	write(t, file, 0o644, blocks...)
 }
 
 // WriteKey writes the key in PEM, PKCS#8, for its owner alone.
@@ -127,15 +146,19 @@ func (i Identity) WriteKey(t testing.TB, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, file, "PRIVATE KEY", der, 0o600)
+	write(t, file, 0o600, &pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-func write(t testing.TB, file, kind string, der []byte, mode os.FileMode) {
+func write(t testing.TB, file string, mode os.FileMode, blocks ...*pem.Block) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode); err != nil {
+	var text []byte
+	for _, b := range blocks {
+		text = append(text, pem.EncodeToMemory(b)...)
+	}
+	if err := os.WriteFile(file, text, mode); err != nil {
 		t.Fatal(err)
 	}
 }
