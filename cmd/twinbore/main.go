@@ -24,6 +24,7 @@ var commands = []func(*app) *cobra.Command{
 	newRestart,
 	newRekey,
 	newLogs,
+	newEvents,
 	newDemo,
 	newCheck,
 	newInit,

@@ -66,7 +66,22 @@ func (c *Client) Act(ctx context.Context, a Action) (Done, error) {
 // maxAnswer is far more than the status of 10,000 connections.
 const maxAnswer = 256 << 20 // octets
 
+// do asks and reads the answer whole.
 func (c *Client) do(ctx context.Context, method, path string) ([]byte, error) {
+	resp, err := c.open(ctx, method, path)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("%w at %s (%v)", ErrNotReachable, c.socket, err)
+	}
+	return body, nil
+}
+
+// open asks, and returns an answer that is no refusal; the caller closes its body.
+func (c *Client) open(ctx context.Context, method, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://twinbore"+path, nil)
 	if err != nil {
 		return nil, err
@@ -78,13 +93,13 @@ func (c *Client) do(ctx context.Context, method, path string) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w at %s (%v)", ErrNotReachable, c.socket, rootCause(err))
 	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s (%v)", ErrNotReachable, c.socket, err)
-	}
-	if resp.StatusCode < 300 {
-		return body, nil
 	}
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/problem+json") {
 		return nil, fmt.Errorf("daemon at %s: %s %s: %s", c.socket, method, path, resp.Status)

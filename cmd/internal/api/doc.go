@@ -1,10 +1,11 @@
 // Package api is how programs talk to a running daemon: HTTP and JSON over a unix socket.
 //
-//	twinbore status ──► Client ──► unix socket ──► Server ──► Config.Status, Config.Act (the daemon's loop), Config.Logs
+//	twinbore status ──► Client ──► unix socket ──► Server ──► Config.Status, Config.Act (the daemon's loop), Config.Logs, Config.Events
 //	                               0660 root:group in a directory of 0750; SO_PEERCRED on each connection
 //
 //	GET  /v1/status
 //	GET  /v1/logs          ?connection= &tunnel= &since= &after=     the flight recorder; after is the last id that was read
+//	GET  /v1/events        ?since= &follow=1                         since is a time, or the last id that was read
 //	POST /v1/connections/{connection}/actions/{up|down|restart|rekey}                      ?sa=ike|child with rekey
 //	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{up|down|restart|rekey}
 //
@@ -16,7 +17,10 @@
 // for every connection. Root, the daemon's own user and members of the socket's group may look and act; each action is
 // logged with the user that asked for it.
 //
-// Not done here: TCP with TLS, events, metrics and the status page.
+// Events come as JSON lines, or as server-sent events for who accepts text/event-stream; both can be resumed by id. One that
+// does not read them in time is cut off (CTL-04).
+//
+// Not done here: TCP with TLS, metrics and the status page; of the events those of parts that are not built: BGP, probes, reload.
 //
 // Start reading at status.go (the words), then server.go; listen.go makes the socket safely.
 package api

@@ -21,6 +21,7 @@ const (
 	PermissionDenied = "PERMISSION_DENIED"
 	NotUp            = "NOT_UP"        // what was asked for needs a tunnel that is UP
 	ShuttingDown     = "SHUTTING_DOWN" // the daemon is about to end
+	Busy             = "BUSY"          // too many ask for the same
 )
 
 var statuses = map[string]int{
@@ -29,6 +30,7 @@ var statuses = map[string]int{
 	PermissionDenied: http.StatusForbidden,
 	NotUp:            http.StatusConflict,
 	ShuttingDown:     http.StatusServiceUnavailable,
+	Busy:             http.StatusServiceUnavailable,
 }
 
 // Refuse returns the problem for one of the reasons above; detail is for a person.

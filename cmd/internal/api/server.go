@@ -23,6 +23,9 @@ type Config struct {
 	Status func(ctx context.Context) (Status, error)
 	Act    func(ctx context.Context, a Action) (Done, error) // a *Problem is answered as it is
 	Logs   func(q LogQuery) (Logs, error)                    // a *Problem is answered as it is
+	// Events returns what is kept of the events with ids after that one, the oldest first, and a channel that is closed once
+	// there is a newer one. It does not wait. The events are not changed afterwards.
+	Events func(after uint64) (list []Event, newer <-chan struct{})
 	Log    *slog.Logger
 }
 
@@ -30,14 +33,18 @@ type Config struct {
 type Server struct {
 	cfg  Config
 	http http.Server
+
+	followers chan struct{} // a token for each reader that follows the events
+	ending    chan struct{} // closed when Run is over
 }
 
 // New returns a Server that is not listening yet.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, followers: make(chan struct{}, maxFollowers), ending: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/logs", s.logs)
+	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("POST /v1/connections/{connection}/actions/{verb}", s.act)
 	mux.HandleFunc("POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{verb}", s.act)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -63,6 +70,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	go func() {
 		defer close(stopped)
 		<-serving.Done()
+		close(s.ending)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		if s.http.Shutdown(grace) != nil {

@@ -89,12 +89,14 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		Shards:    shards(opts),
 		Limits:    limitsOf(cfg.Gateway.Limits),
 	})
+	head := showGateway(cfg.Gateway, in.mode, opts.Version)
+	d.timeline = newTimeline(head.Name, time.Now())
 	d.host = in.host
 	d.routes = newRoutes(d.log, in.host, d.gateway)
 	d.loop = &loop{
-		log: d.log, mail: d.mail, recorder: d.recorder, engine: d.engine, gateway: d.gateway, routes: d.routes,
+		log: d.log, mail: d.mail, recorder: d.recorder, timeline: d.timeline, engine: d.engine, gateway: d.gateway, routes: d.routes,
 		finder:  finder{lookup: systemLookup, route: routeTo, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
-		head:    showGateway(cfg.Gateway, in.mode, opts.Version),
+		head:    head,
 		started: time.Now(), ends: map[string]*end{}, deleted: make(chan struct{}),
 	}
 	for _, c := range conns {
@@ -134,7 +136,7 @@ func (d *Daemon) openAPI(cfg config.API, own string) error {
 	}
 	d.opened.add(l.Close)
 	d.control = l
-	d.api = api.New(api.Config{Status: d.Status, Act: d.Act, Logs: d.Logs, Log: d.log})
+	d.api = api.New(api.Config{Status: d.Status, Act: d.Act, Logs: d.Logs, Events: d.Events, Log: d.log})
 	return nil
 }
 

@@ -44,6 +44,7 @@ type Daemon struct {
 	log      *slog.Logger
 	mail     *mailbox
 	recorder *recorder
+	timeline *timeline
 	engine   *ike.Engine
 	gateway  *datapath.Gateway
 	host     host // nil: the host is left alone
@@ -91,9 +92,16 @@ func (d *Daemon) Act(ctx context.Context, a api.Action) (api.Done, error) {
 // Logs reads the flight recorder. It is safe for concurrent use and waits for nobody; a refusal is an *api.Problem.
 func (d *Daemon) Logs(q api.LogQuery) (api.Logs, error) { return d.recorder.read(q) }
 
+// Events returns what is kept of the events with ids after that one, and what is closed when there is a newer one. It is safe
+// for concurrent use and waits for nobody.
+func (d *Daemon) Events(after uint64) (list []api.Event, newer <-chan struct{}) {
+	return d.timeline.read(after)
+}
+
 // observe is the engine's: it must not wait.
 func (d *Daemon) observe(ev session.Event) {
 	d.recorder.observe(ev)
+	d.timeline.observe(ev)
 	if wanted(ev) {
 		d.mail.post(ev)
 	}

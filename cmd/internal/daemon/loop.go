@@ -46,6 +46,7 @@ type loop struct {
 	log      *slog.Logger
 	mail     *mailbox
 	recorder *recorder
+	timeline *timeline
 	engine   *ike.Engine
 	gateway  *datapath.Gateway
 	routes   *routes
@@ -86,7 +87,8 @@ type end struct {
 	leaves   netip.Addr // our address by the route to the peer, as last looked at
 	search   int        // number of the search for addresses that counts
 	failure  *api.Failure
-	lost     string // why the last search found none
+	lost     string      // why the last search found none
+	changed  []time.Time // when the tunnel last came or went, the oldest first
 }
 
 // run serves the mail and the connections' deadlines until ctx is done.
@@ -178,6 +180,7 @@ func (l *loop) tell(ctx context.Context, now time.Time, c *connection, ev tunnel
 	if out.Routes.Changed {
 		c.up = out.Routes.Up
 		l.publish()
+		l.timeline.routed(now, c)
 	}
 	for _, ch := range out.Changes {
 		l.record(now, c, ch)

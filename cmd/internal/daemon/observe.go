@@ -109,6 +109,7 @@ func (l *loop) record(now time.Time, c *connection, ch tunnel.Change) {
 		return c.ends[i].name
 	}
 	l.recorder.change(now, c, ch)
+	l.timeline.change(now, c, ch)
 	switch ch.Kind {
 	case tunnel.TunnelUp:
 		l.log.Info(ch.Kind.String(), "peer", c.ends[ch.Tunnel].peer, "after", ch.After.Round(time.Millisecond))
