@@ -51,7 +51,7 @@ func TestEventsFollow(t *testing.T) {
 		case after < 5: // 4 is not kept any more
 			return numbered(5, 5), soon
 		}
-		return numbered(after+1, after+1), soon
+		return numbered(after+1, 7), make(chan struct{})
 	}})
 	serving, end := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
