@@ -34,7 +34,7 @@ func TestDisorderOnTheWay(t *testing.T) {
 				if random.IntN(10) == 0 { // a run ends here
 					size = 50 + random.IntN(400)
 				}
-				inner[seq] = numbered(t, seq, size)
+				inner[seq] = serial(t, seq, size)
 				wire := b.sealed(t, inner[seq])
 				for _, copies := range []bool{random.IntN(20) != 0, random.IntN(20) == 0} {
 					if !copies {
@@ -97,8 +97,8 @@ func withoutID(packets [][]byte) [][]byte {
 	return packets
 }
 
-// numbered is a UDP packet from behind the peer with a number and a right checksum, so that it can be joined with others.
-func numbered(t *testing.T, n, size int) []byte {
+// serial is a UDP packet from behind the peer with a number and a right checksum, so that it can be joined with others.
+func serial(t *testing.T, n, size int) []byte {
 	b := segments(t, superpacket(hq, paris, protoUDP, size, size, 0))[0]
 	binary.BigEndian.PutUint64(b[28:], uint64(n))
 	put16(b, 26, 0)
