@@ -170,3 +170,30 @@ func TestOurAddressIsOurIdentity(t *testing.T) {
 		t.Errorf("a is %s, b is %s", e.IKE.LocalID, e.IKE.RemoteID)
 	}
 }
+
+// W-01 (RFC 4555 §3.1): the initiator says that it supports MOBIKE if it does, the responder only to one who has said so, and
+// it is in use where both have.
+func TestMOBIKEIsAgreedOn(t *testing.T) {
+	for _, a := range []bool{false, true} {
+		for _, b := range []bool{false, true} {
+			l := atAuth(t, func(l *lab) { l.a.cfg.MOBIKE, l.b.cfg.MOBIKE = a, b })
+			says := func(g *gateway) bool {
+				return slices.ContainsFunc(l.peek(g), func(p wire.Payload) bool {
+					n, ok := p.(*wire.Notify)
+					return ok && n.Kind == wire.NotifyMOBIKESupported
+				})
+			}
+			if says(l.a) != a {
+				t.Errorf("a with MOBIKE %v says so: %v", a, !a)
+			}
+			l.deliver(l.a)
+			if says(l.b) != (a && b) {
+				t.Errorf("b with MOBIKE %v answers a with %v: %v", b, a, !(a && b))
+			}
+			l.settle()
+			if l.a.sa().mobike.on != (a && b) || l.b.sa().mobike.on != (a && b) {
+				t.Errorf("a with MOBIKE %v and b with %v use it: %v and %v", a, b, l.a.sa().mobike.on, l.b.sa().mobike.on)
+			}
+		}
+	}
+}

@@ -32,7 +32,7 @@ type requirement struct {
 
 // wanted says which requirements there are in each series, so that none is left out by leaving it out of its list as well.
 var wanted = map[string][][2]int{
-	"N": {{1, 13}, {20, 34}, {40, 41}, {50, 55}, {60, 64}}, // RFC 7296
+	"N": {{1, 13}, {20, 34}, {40, 41}, {50, 55}, {60, 67}}, // RFC 7296
 	"A": {{1, 5}}, "B": {{1, 4}}, "D": {{1, 5}},            // RFC 8247, 8221, 6989
 	"P": {{1, 9}}, "E": {{1, 8}}, "U": {{1, 5}}, // RFC 4301, 4303, 3948
 	"F": {{1, 9}}, "G": {{1, 5}}, "K": {{1, 4}}, "H": {{1, 6}}, "W": {{1, 9}}, // RFC 7383, 7427, 8784, 9370, 4555
