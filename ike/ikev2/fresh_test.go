@@ -7,7 +7,7 @@ import (
 	"twinbore/ike/wire"
 )
 
-// D-05, N-08 (RFC 6989 §2.4, RFC 7296 §2.10): in a life of many rekeys, collisions and repetitions no nonce and no public value
+// D-05, N-08 (RFC 6989 §4.1, RFC 7296 §2.10): in a life of many rekeys, collisions and repetitions no nonce and no public value
 // is used for two exchanges, by either end, and nonces have 16 to 256 octets and at least half of the PRF's key.
 func TestNothingIsUsedTwice(t *testing.T) {
 	const ike = "aes256gcm16-prfsha512-curve25519"

@@ -56,7 +56,7 @@ func GroupByID(id uint16) *Group {
 
 // Generate draws a fresh key pair. It reads from rand only, a fixed number of octets save for a chance that never
 // comes with a sound source, so the same octets give the same pair. A pair serves one exchange: private values are
-// never used twice (RFC 6989 §2.4). The pair is an initiator's; a responder may use one too where the group is a
+// never used twice (RFC 6989 §2.2, §4.1). The pair is an initiator's; a responder may use one too where the group is a
 // Diffie-Hellman one, to put off the shared secret.
 func (g *Group) Generate(rand io.Reader) (*KeyPair, error) {
 	p, err := g.method.generate(rand)
