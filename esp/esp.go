@@ -33,6 +33,7 @@ type Params struct {
 	Key       []byte // Algorithm.KeyLen octets; who makes an Inbound or Outbound of it may clear it afterwards
 	ESN       bool   // extended sequence numbers, RFC 4303 §2.2.1
 	Window    int    // replay window in packets: a power of two from 64, or 0 to turn the check off (RFC 4303 §3.4.3); inbound only
+	Grow      bool   // let the window double, up to 65536, as long as packets come so late that they nearly miss it; inbound only
 }
 
 // Limits end an SA by use (RFC 4301 §4.4.2.1). Zero means no limit of that kind.

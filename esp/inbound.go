@@ -23,9 +23,11 @@ type Inbound struct {
 	covering  covering
 	esn       bool
 	check     bool // for replays
+	grow      bool // the window
 
-	mu     sync.Mutex // held for a run; guards window and the counts of usage
+	mu     sync.Mutex // held for a run; guards what follows and the counts of usage
 	window window
+	late   lateness
 }
 
 // NewInbound makes the SA that p describes. p.Window is 0 or a power of two from 64 to 65536; 0, no replay check, does
@@ -41,7 +43,8 @@ func NewInbound(p Params, limits Limits) (*Inbound, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &Inbound{spi: p.SPI, alg: p.Algorithm, protector: protector, esn: p.ESN, check: p.Window != 0, window: newWindow(p.Window)}
+	in := &Inbound{spi: p.SPI, alg: p.Algorithm, protector: protector, esn: p.ESN, check: p.Window != 0,
+		grow: p.Grow && p.Window != 0, window: newWindow(p.Window)}
 	in.limits = limits
 	in.covering.init(p.Algorithm, p.ESN)
 	return in, nil
@@ -93,6 +96,9 @@ func (in *Inbound) OpenNext(dst, pkt []byte) (inner []byte, next uint8, err erro
 	plaintext, err := in.protector.Open(dst, pkt[headerLen:body], pkt[body:], aad, tail)
 	in.covering.done(kept)
 	if err != nil {
+		if in.esn { // a number too old is taken for one of 2^32 later, whose check cannot be good
+			in.late.note(&in.window, uint32(seq))
+		}
 		return nil, 0, ErrAuth
 	}
 
@@ -120,6 +126,7 @@ func (in *Inbound) admit(low uint32) (uint64, error) {
 		seq, real = in.window.infer(low)
 	}
 	if in.check && !(real && in.window.fresh(seq)) {
+		in.late.note(&in.window, low)
 		return 0, ErrReplay
 	}
 	return seq, nil
@@ -132,6 +139,9 @@ func (in *Inbound) take(seq uint64, n int) error {
 	}
 	if in.check && !in.window.see(seq) {
 		return ErrReplay
+	}
+	if in.grow && in.window.nearlyMissed(seq) && in.window.size() < maxWindow {
+		in.window.double()
 	}
 	in.add(1, n)
 	return nil

@@ -63,6 +63,25 @@ func (w *window) advance(seq uint64) {
 	w.top = seq
 }
 
+// nearlyMissed reports whether seq, which is in the window, is in its older half.
+func (w *window) nearlyMissed(seq uint64) bool { return w.top-seq >= w.size()/2 }
+
+// double makes the window twice as large. What was too old stays too old, for nobody remembers whether it was seen.
+func (w *window) double() {
+	old := *w
+	w.ring = make([]uint64, 2*len(old.ring))
+	for i := range w.ring {
+		w.ring[i] = ^uint64(0)
+	}
+	for behind := range min(old.size(), w.top) {
+		seq := w.top - behind
+		if old.fresh(seq) {
+			word, bit := w.at(seq)
+			*word &^= bit
+		}
+	}
+}
+
 func (w *window) at(seq uint64) (word *uint64, bit uint64) {
 	return &w.ring[seq/64%uint64(len(w.ring))], 1 << (seq % 64)
 }

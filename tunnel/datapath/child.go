@@ -17,6 +17,7 @@ type tunnel struct {
 
 	children []*child                 // installed, oldest first; guarded by the Gateway's mu
 	gone     bool                     // not in the policy any more; guarded by the Gateway's mu
+	late     late                     // of the children that were removed; guarded by the Gateway's mu
 	ready    atomic.Pointer[[]*child] // activated, the newest first; never nil
 
 	drops drops
@@ -111,6 +112,7 @@ func (g *Gateway) install(c *child, ch esp.Child) (err error) {
 	if esp.ChildID(ch.In.SPI) != ch.ID {
 		return fmt.Errorf("its inbound SPI is %v", ch.In.SPI)
 	}
+	ch.In.Grow = true
 	if c.in, err = esp.NewInbound(ch.In, ch.Limits); err != nil {
 		return fmt.Errorf("inbound: %w", err)
 	}
@@ -177,6 +179,7 @@ func (g *Gateway) Remove(id esp.ChildID) {
 		return
 	}
 	t := c.tunnel
+	t.late.add(c.in)
 	same := func(other *child) bool { return other == c }
 	ready := slices.DeleteFunc(slices.Clone(*t.ready.Load()), same)
 	t.ready.Store(&ready)

@@ -3,6 +3,8 @@ package datapath
 import (
 	"sync/atomic"
 	"time"
+
+	"twinbore/esp"
 )
 
 // Traffic is what a tunnel has carried since it was configured, whatever Child SAs it had meanwhile.
@@ -12,12 +14,31 @@ type Traffic struct {
 	LastRx, LastTx     time.Time // zero: never
 	MTU                int       // inner MTU of the Child SA in use; 0: none
 	Drops              map[string]uint64
+	// LatePackets of the drops, as "replay" or "auth", bore numbers below the replay window; LateBy is how far below the
+	// newest the furthest of them was.
+	LatePackets, LateBy uint64
+}
+
+// late adds up what several Child SAs say of packets below their replay windows.
+type late struct{ packets, by uint64 }
+
+func (l *late) add(in *esp.Inbound) {
+	packets, by := in.Late()
+	l.packets += packets
+	l.by = max(l.by, by)
 }
 
 // Traffic returns the counters of the tunnel "connection/tunnel"; all are zero for a tunnel that is not known.
 func (g *Gateway) Traffic(peer string) Traffic {
 	g.mu.Lock()
 	t := g.peers[peer]
+	var old late
+	if t != nil {
+		old = t.late
+		for _, c := range t.children {
+			old.add(c.in)
+		}
+	}
 	g.mu.Unlock()
 	out := Traffic{Drops: map[string]uint64{}}
 	if t == nil {
@@ -29,6 +50,7 @@ func (g *Gateway) Traffic(peer string) Traffic {
 		out.MTU = ready[0].lane.Load().mtu
 	}
 	t.drops.addTo(out.Drops)
+	out.LatePackets, out.LateBy = old.packets, old.by
 	return out
 }
 

@@ -119,6 +119,9 @@ type Traffic struct {
 	TXPackets uint64            `json:"tx_packets"`
 	LastRX    *time.Time        `json:"last_rx"`
 	Drops     map[string]uint64 `json:"drops"` // by reason, only those that occurred
+	// Of the drops, those that came later than the replay window reaches, and how many packets the latest came behind.
+	LatePackets uint64 `json:"late_packets"`
+	LateBy      uint64 `json:"late_by"`
 }
 
 // BGP is the BGP session inside a tunnel; null where none is configured.

@@ -65,7 +65,8 @@ func (l *loop) showTunnel(now time.Time, e *end, report tunnel.TunnelReport) api
 		out.Children = append(out.Children, showChild(now, c))
 	}
 	t := l.gateway.Traffic(e.peer)
-	out.Traffic = api.Traffic{RXBytes: t.RxBytes, TXBytes: t.TxBytes, RXPackets: t.RxPackets, TXPackets: t.TxPackets, Drops: t.Drops}
+	out.Traffic = api.Traffic{RXBytes: t.RxBytes, TXBytes: t.TxBytes, RXPackets: t.RxPackets, TXPackets: t.TxPackets, Drops: t.Drops,
+		LatePackets: t.LatePackets, LateBy: t.LateBy}
 	if !t.LastRx.IsZero() {
 		out.Traffic.LastRX = api.Ptr(api.Stamp(t.LastRx))
 	}
