@@ -84,7 +84,9 @@ func (s *SA) resolveChildren(now time.Time, x *childExchange, c *child, n nonces
 	if redundant(n, x.rival.n) {
 		c.state = childDeleting
 		s.want(now, task{opDeleteChild, c.id})
-		s.yieldTo(now, x.old, rival)
+		if s.child(x.old) != nil || !rival.active { // else the peer has deleted the old one before, and we have gone over already
+			s.yieldTo(now, x.old, rival)
+		}
 		return
 	}
 	rival.state, rival.replacedBy = childReplaced, c.id

@@ -25,9 +25,11 @@ type lab struct {
 	log     strings.Builder
 	logged  time.Time // of the last line
 	used    records
-	strict  bool                            // nobody forges anything: the records are looked at with all rules
-	taken   int                             // messages that have left a queue, or since "lose"
-	lose    int                             // the number of the one that is lost; 0: none
+	strict  bool     // nobody forges anything: the records are looked at with all rules
+	taken   int      // messages that have left a queue, or since "lose"
+	lose    int      // the number of the one that is lost; 0: none
+	slow    *gateway // whose next answer is held back; nil: nobody\'s
+	held    []session.Datagram
 	gapless bool                            // each end shall always have a Child SA to send on that the other has too
 	gapped  string                          // the first moment when that was not so
 	tamper  func(*gateway, *session.Output) // breaks a rule on purpose, to see that it is noticed; nil: nothing
@@ -280,6 +282,11 @@ func (l *lab) deliver(g *gateway) {
 		l.logf("lost: %d octets from %s", len(d.Bytes), g.name)
 		return
 	}
+	if g == l.slow && len(l.held) == 0 && d.Bytes[19]&byte(wire.FlagResponse) != 0 {
+		l.held = append(l.held, d)
+		l.logf("held back: the answer of %s", g.name)
+		return
+	}
 	to := l.other(g)
 	l.receive(to, d.Bytes, to.behind(g.seenFrom(d.Path)))
 }
@@ -412,82 +419,6 @@ func (l *lab) empty(g *gateway) {
 	if len(g.sessions) != 0 || len(g.children) != 0 || len(g.alloc) != 0 || len(g.claims) != 0 {
 		l.t.Errorf("%s is left with %d sessions, %d Child SAs, %d reserved SPIs, %d claims\n%s",
 			g.name, len(g.sessions), len(g.children), len(g.alloc), len(g.claims), l.log.String())
-	}
-}
-
-func (l *lab) logf(format string, args ...any) {
-	l.clock()
-	fmt.Fprintf(&l.log, "       "+format+"\n", args...)
-}
-
-// clock notes that time has passed since the last line.
-func (l *lab) clock() {
-	if l.now.After(l.logged) {
-		fmt.Fprintf(&l.log, "after %v\n", l.now.Sub(start).Round(time.Millisecond))
-	}
-	l.logged = l.now
-}
-
-// logSend writes the line of a message: what is inside and why, or that it is sent again.
-func (l *lab) logSend(g *gateway, d session.Datagram, events []session.Event) {
-	h, err := wire.ParseHeader(d.Bytes)
-	if err != nil {
-		l.t.Fatalf("%s sends a message that does not parse: %v", g.name, err)
-	}
-	if problem := l.used.message(h, d.Bytes, l.strict); problem != "" {
-		l.t.Fatalf("%s %s\n%s", g.name, problem, l.log.String())
-	}
-	payloads, story := "(again)", ""
-	if env, err := wire.FindEnvelope(d.Bytes, h); err == nil && env.Kind == wire.TypeSKF {
-		payloads = fmt.Sprintf("fragment %d of %d", env.Fragment, env.Total)
-	}
-	for _, e := range events {
-		if e.Kind == session.Message && e.Sent && !e.Again && e.MessageID == h.MessageID && e.Exchange == h.Exchange.String() && e.IKE.SPIi == h.SPIi {
-			story = e.Story
-			if payloads == "(again)" {
-				payloads = e.Payloads
-			} else {
-				payloads += ": " + e.Payloads
-			}
-		}
-	}
-	direction := g.name + " → " + l.other(g).name
-	what := "request"
-	if h.Response() {
-		what = "answer"
-	}
-	line := fmt.Sprintf("%s  %s %s #%d  {%s}", direction, h.Exchange, what, h.MessageID, payloads)
-	if story != "" {
-		line += "  " + story
-	}
-	l.clock()
-	l.log.WriteString(line + "\n")
-}
-
-func (l *lab) logEvent(g *gateway, e session.Event) {
-	switch e.Kind {
-	case session.Message:
-		if !e.Sent && e.Story != "" {
-			l.logf("%s: %s", g.name, e.Story)
-		}
-	case session.Dropped:
-		l.logf("%s: dropped: %s", g.name, e.Story)
-	case session.IKEUp, session.IKERekeyed:
-		secret := ""
-		if e.IKE.Secret != "" {
-			secret = ", the " + e.IKE.Secret + " key"
-		}
-		l.logf("%s: %v %s, %s === %s, nat %s%s", g.name, e.Kind, e.IKE.Suite, e.IKE.LocalID, e.IKE.RemoteID, e.IKE.NAT, secret)
-	case session.Moved:
-		l.logf("%s: %v to %v, nat %s", g.name, e.Kind, e.IKE.Path, e.IKE.NAT)
-	case session.ChildMoved:
-		l.logf("%s: %v %v, nat %s, in UDP %v", g.name, e.Kind, e.Child.ID, e.IKE.NAT, e.Child.Encap)
-	case session.ChildUp:
-		l.logf("%s: %v %v %s", g.name, e.Kind, e.Child.ID, e.Child.Suite)
-	case session.ChildRekeyed:
-		l.logf("%s: %v, %v after %v, %s", g.name, e.Kind, e.Child.ID, e.Old, e.Child.Suite)
-	default:
-		l.logf("%s: %v %s: %s", g.name, e.Kind, e.Reason, e.Hint)
 	}
 }
 

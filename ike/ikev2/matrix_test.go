@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -21,8 +22,27 @@ var (
 var doing = map[string]string{"rekey-child": "rekeys the Child SA", "delete-child": "deletes the Child SA", "new-child": "asks for another Child SA",
 	"rekey-ike": "rekeys the IKE SA", "close": "deletes the IKE SA", "forget-child": "has lost the Child SA"}
 
-// cell is the script of one cell; lost is the number of the message that does not arrive, 0 for none.
-func cell(own, peer string, lost int) string {
+// What can be otherwise in a cell than that every message arrives in order.
+type fate struct {
+	lost int  // the number of the message that does not arrive; 0: none
+	late bool // b's answer to a comes after all that follows from the rest, b's Deletes included
+	seed int  // of b: what it draws decides who wins by the nonces; 0: that of the lab
+}
+
+func (f fate) suffix() string {
+	switch {
+	case f.lost > 0:
+		return fmt.Sprintf("-lost-%d", f.lost)
+	case f.seed > 0:
+		return fmt.Sprintf("-late-%d", f.seed)
+	case f.late:
+		return "-late"
+	}
+	return ""
+}
+
+// cell is the script of one cell.
+func cell(own, peer string, f fate) string {
 	section := "§2.25"
 	switch {
 	case own == peer && own == "rekey-child":
@@ -30,27 +50,64 @@ func cell(own, peer string, lost int) string {
 	case own == peer && own == "rekey-ike":
 		section = "§2.8.2"
 	}
-	story, lose := "every message arrives", ""
-	if lost > 0 {
-		story, lose = fmt.Sprintf("message %d is lost", lost), fmt.Sprintf("lose %d\n", lost)
+	story, before, after := "every message arrives", "", ""
+	switch {
+	case f.lost > 0:
+		story, before = fmt.Sprintf("message %d is lost", f.lost), fmt.Sprintf("lose %d\n", f.lost)
+	case f.late:
+		story, before, after = "b's answer arrives after b's Delete", "hold b\n", "release\ndeliver all\n"
 	}
-	return fmt.Sprintf("# RFC 7296 %s: a %s while b %s; %s.\nset a dpd=0s\nset b dpd=0s\nestablished\n%s%s a | %s b\ndeliver all\nwait 90s\ntraffic\nwait 5s\n",
-		section, doing[own], doing[peer], story, lose, own, peer)
+	seed := ""
+	if f.seed > 0 {
+		seed = fmt.Sprintf(" seed=%d", f.seed)
+	}
+	return fmt.Sprintf("# RFC 7296 %s: a %s while b %s; %s.\nset a dpd=0s\nset b dpd=0s%s\nestablished\n%s%s a | %s b\ndeliver all\n%swait 90s\ntraffic\nwait 5s\n",
+		section, doing[own], doing[peer], story, seed, before, own, peer, after)
 }
 
-// TestCollisionMatrix is SM-09: it plays the matrix, in order and with each message lost: both ends must agree in the end, and what
-// happens in between is in testdata/collide-OWN-PEER[-lost-NUMBER].txt.
+// noLate says of a cell why b's answer cannot come after a Delete of b's; a cell that is not here has such a transcript.
+var noLate = map[string]string{
+	"rekey-child new-child":    "b deletes nothing",
+	"rekey-child rekey-ike":    "a refuses, so that b has nothing to delete",
+	"delete-child rekey-child": "a refuses, so that b has nothing to delete",
+	"delete-child rekey-ike":   "a refuses, so that b has nothing to delete",
+	"delete-child new-child":   "b deletes nothing",
+	"new-child rekey-ike":      "a refuses, so that b has nothing to delete",
+	"new-child new-child":      "b deletes nothing",
+	"rekey-ike rekey-child":    "a refuses, so that b has nothing to delete",
+	"rekey-ike new-child":      "a refuses, and b deletes nothing",
+	"close rekey-child":        "a refuses, so that b has nothing to delete",
+	"close rekey-ike":          "a refuses, so that b has nothing to delete",
+	"close new-child":          "a refuses, and b deletes nothing",
+}
+
+// fates are what happens in a cell: nothing, each message lost, the answer late. Where the nonces decide, they do so
+// both ways.
+func fates(t *testing.T, own, peer string) []fate {
+	list := []fate{{}}
+	for lost := range messagesBefore(own, peer, t) {
+		list = append(list, fate{lost: lost + 1})
+	}
+	if own == "forget-child" || noLate[own+" "+peer] != "" { // a has asked for nothing, or b deletes nothing
+		return list
+	}
+	list = append(list, fate{late: true})
+	if own == peer && (own == "rekey-child" || own == "rekey-ike") {
+		list = append(list, fate{late: true, seed: 4})
+	}
+	return list
+}
+
+// TestCollisionMatrix plays the matrix, in order, with each message lost and with the answer later than the peer's Delete:
+// both ends must agree in the end, and what happens in between is in testdata/collide-OWN-PEER[-lost-NUMBER|-late].txt.
 func TestCollisionMatrix(t *testing.T) {
 	var names []string
 	for _, own := range ownOps {
 		for _, peer := range peerOps {
-			for lost := range messagesBefore(own, peer, t) + 1 {
-				name := "collide-" + own + "-" + peer
-				if lost > 0 {
-					name += fmt.Sprintf("-lost-%d", lost)
-				}
+			for _, f := range fates(t, own, peer) {
+				name := "collide-" + own + "-" + peer + f.suffix()
 				names = append(names, name)
-				t.Run(name, func(t *testing.T) { holdCell(t, "testdata/"+name+".txt", own, cell(own, peer, lost)) })
+				t.Run(name, func(t *testing.T) { holdCell(t, "testdata/"+name+".txt", own, cell(own, peer, f)) })
 			}
 		}
 	}
@@ -65,10 +122,33 @@ func TestCollisionMatrix(t *testing.T) {
 	}
 }
 
+// TestLateAnswers: the answer of a late cell comes after a Delete of b's, and that of a cell without cannot.
+func TestLateAnswers(t *testing.T) {
+	for _, own := range ownOps {
+		for _, peer := range peerOps {
+			if own == "forget-child" {
+				continue
+			}
+			l := newLab(t)
+			before, _, _ := strings.Cut(cell(own, peer, fate{late: true}), "release")
+			if err := l.script(before); err != nil {
+				t.Fatal(err)
+			}
+			if len(l.held) != 1 {
+				t.Errorf("%s × %s: no answer is held back\n%s", own, peer, l.log.String())
+			}
+			why := noLate[own+" "+peer]
+			if deletes := strings.Contains(l.log.String(), "b → a  INFORMATIONAL request"); deletes != (why == "") {
+				t.Errorf("%s × %s: b deletes something: %v, but it says %q\n%s", own, peer, deletes, why, l.log.String())
+			}
+		}
+	}
+}
+
 // messagesBefore counts the messages of a cell until both have nothing more to say at once.
 func messagesBefore(own, peer string, t *testing.T) int {
 	l := newLab(t)
-	before, _, _ := strings.Cut(cell(own, peer, 99), "wait")
+	before, _, _ := strings.Cut(cell(own, peer, fate{lost: 99}), "wait")
 	if err := l.script(before); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +162,7 @@ func holdCell(t *testing.T, file, own, script string) {
 	if err := l.script(script); err != nil {
 		t.Fatal(err)
 	}
-	if problem := l.disagreement(own == "forget-child"); problem != "" {
+	if problem := cmp.Or(l.disagreement(own == "forget-child"), l.a.repeated(), l.b.repeated()); problem != "" {
 		t.Errorf("%s\n%s", problem, l.log.String())
 	}
 	got := script + "----\n" + l.transcript()

@@ -23,7 +23,20 @@ const toReplay = "to see it again: go test ./ike/ikev2 -run TestReplay -v -repla
 
 // judged says what is wrong at the end of a script.
 func (l *lab) judged() string {
-	return cmp.Or(l.disagreement(false), l.sound(l.a), l.sound(l.b), l.gapped)
+	return cmp.Or(l.disagreement(false), l.sound(l.a), l.sound(l.b), l.a.repeated(), l.b.repeated(), l.gapped)
+}
+
+// repeated says which rekey g tells of twice.
+func (g *gateway) repeated() string {
+	told := map[[2]esp.ChildID]bool{}
+	for _, e := range filter(g.events, session.ChildRekeyed) {
+		pair := [2]esp.ChildID{e.Old, e.Child.ID}
+		if told[pair] {
+			return fmt.Sprintf("%s tells twice that %v replaces %v", g.name, e.Child.ID, e.Old)
+		}
+		told[pair] = true
+	}
+	return ""
 }
 
 // gap says which end sends packets on an SA that the other does not receive on (R29).

@@ -322,6 +322,18 @@ func (l *lab) operate(f []string) error {
 		g = l.b
 	}
 	switch f[0] {
+	case "hold": // hold b: b's next answer is on its way until "release"
+		l.slow, l.held = g, nil
+	case "release":
+		l.slow.queue, l.slow = append(l.slow.queue, l.held...), nil
+		l.logf("the answer that was held back arrives")
+	case "swallow": // g does not know any more of its last request, nor of what that was for
+		l.onSA(g, func(s *SA) {
+			s.childrenDeleted(l.now, &message{request: s.open})
+			s.open = nil
+			s.nextOut--
+		})
+		g.queue = nil
 	case "gapless": // from now on
 		l.gapless = true
 	case "want": // a tunnel: of the session that there is, or of a new one

@@ -247,6 +247,10 @@ func (l *lab) set(g *gateway, setting string) error {
 		g.cfg.VerifyPFS = value == "yes"
 	case "initial-contact":
 		g.cfg.InitialContact = value == "yes"
+	case "seed": // of its randomness
+		seed, err := strconv.ParseUint(value, 10, 8)
+		g.cfg.Rand = seeded(byte(seed))
+		return err
 	case "jitter":
 		jitter, err := strconv.ParseFloat(value, 64)
 		g.cfg.Jitter = jitter
