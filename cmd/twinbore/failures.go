@@ -24,7 +24,11 @@ func failures(st api.Status, now time.Time) string {
 
 func writeFailure(out *strings.Builder, tunnel string, f *api.Failure, now time.Time) {
 	fmt.Fprintf(out, "\n%s  %s %s ago: the %s\n", tunnel, f.Reason, span(now.Sub(f.Time)), *f.About)
-	rows := [][]string{{"", "TRANSFORM", "WE", "THEY"}}
+	what := "WHAT"
+	if strings.HasSuffix(*f.About, "proposal") {
+		what = "TRANSFORM"
+	}
+	rows := [][]string{{"", what, "WE", "THEY"}}
 	for _, t := range f.Transforms {
 		mark := ""
 		if t.Differs {

@@ -95,3 +95,41 @@ they: aes256-sha256-modp1024
 		t.Errorf("got\n%s", got)
 	}
 }
+
+// F3: what is wrong with who the peer is, and with its certificate, in the same table.
+func TestFailuresTableOfIdentities(t *testing.T) {
+	st := tableStatus()
+	down := &st.Connections[1].Tunnels[1]
+	down.Failure = &api.Failure{Time: tableNow.Add(-4 * time.Second), Reason: "ID_MISMATCH", About: api.Ptr("identity"), Told: true,
+		Transforms: []api.Transform{
+			{What: "hq/1: the peer is", Ours: []string{"gw.example"}, Theirs: []string{"192.0.2.1"}, Differs: true},
+			{What: "hq/2: the peer is", Ours: []string{"192.0.2.1"}, Theirs: []string{"192.0.2.1"}},
+			{What: "hq/2: we are", Ours: []string{"hub.example"}, Theirs: []string{"bus.example\x1b[2J"}, Differs: true}}}
+	const want = `
+azure-eu/2  ID_MISMATCH 4s ago: the identity
+   WHAT               WE           THEY
+✗  hq/1: the peer is  gw.example   192.0.2.1
+   hq/2: the peer is  192.0.2.1    192.0.2.1
+✗  hq/2: we are       hub.example  bus.example?[2J
+`
+	if got := failures(st, tableNow); got != want {
+		t.Errorf("got\n%s", got)
+	}
+	down.Failure = &api.Failure{Time: tableNow.Add(-4 * time.Second), Reason: "AUTH_FAILED", About: api.Ptr("certificate"), Told: true,
+		Transforms: []api.Transform{
+			{What: "method", Ours: []string{"certificate"}, Theirs: []string{"DIGITAL_SIGNATURE"}},
+			{What: "certificate 1", Theirs: []string{"subject CN=b", "issuer CN=ca", "valid 2025-01-01 to 2026-01-01"}},
+			{What: "authorities", Ours: []string{"CN=ca"}},
+			{What: "check", Ours: []string{"trusted certificate"}, Theirs: []string{"it has expired"}, Differs: true}}}
+	const wantCertificate = `
+azure-eu/2  AUTH_FAILED 4s ago: the certificate
+   WHAT           WE                   THEY
+   method         certificate          DIGITAL_SIGNATURE
+   certificate 1  none                 subject CN=b, issuer CN=ca, valid 2025-01-01 to 2026-01-01
+   authorities    CN=ca                none
+✗  check          trusted certificate  it has expired
+`
+	if got := failures(st, tableNow); got != wantCertificate {
+		t.Errorf("got\n%s", got)
+	}
+}

@@ -76,7 +76,11 @@ func lower(s string) string {
 
 // names lists what a certificate names, fit for a log whatever is in it.
 func names(cert *x509.Certificate) string {
-	list := []string{"subject " + subject(cert)}
+	return strings.Join(append([]string{"subject " + subject(cert)}, altNames(cert)...), ", ")
+}
+
+// altNames lists the first of a certificate's subject alternative names.
+func altNames(cert *x509.Certificate) (list []string) {
 	for _, name := range cert.DNSNames {
 		list = append(list, "host "+cut(escape(name)))
 	}
@@ -86,11 +90,11 @@ func names(cert *x509.Certificate) string {
 	for _, ip := range cert.IPAddresses {
 		list = append(list, "address "+ip.String())
 	}
-	const most = 6
+	const most = 5
 	if len(list) > most {
 		list = append(list[:most], fmt.Sprintf("%d more", len(list)-most))
 	}
-	return strings.Join(list, ", ")
+	return list
 }
 
 // issued reports whether cert says that it was issued by issuer; by name only, the signature is another matter.

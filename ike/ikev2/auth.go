@@ -125,7 +125,7 @@ func (s *SA) authenticate(now time.Time, m *message) error {
 	octets := s.signedOctets(true, m.idi.Body())
 	if cfg == nil {
 		s.disbelieve(now, claimed, m, octets)
-		return s.refuseProof(&localError{reason: session.IDMismatch, hint: why})
+		return s.refuseProof(&localError{reason: session.IDMismatch, hint: why, offers: s.mistaken(claimed, asked)})
 	}
 	refused := s.believe(now, cfg, claimed, m, octets)
 	s.settle(*cfg)
@@ -139,7 +139,7 @@ func (s *SA) authenticate(now time.Time, m *message) error {
 // refuseProof is all that an initiator learns, whatever is wrong with its identity, its proof or with us (AUT-01, AUT-04).
 func (s *SA) refuseProof(err error) *localError {
 	reason, hint := s.reasonOf(err, opAuth)
-	return &localError{notify: wire.NotifyAuthenticationFailed, fatal: true, reason: reason, hint: hint}
+	return &localError{notify: wire.NotifyAuthenticationFailed, fatal: true, reason: reason, hint: hint, offers: s.explain(err, opAuth)}
 }
 
 // pick returns the candidate for an identity, or why there is none. The IKE suite in use must be one that its policy
@@ -214,10 +214,10 @@ func (s *SA) verifyResponder(now time.Time, m *message) error {
 		return &localError{reason: session.IDMismatch, hint: err.Error()}
 	}
 	if claimed.Equal(cfg.ownID(s.path)) { // AUT-03
-		return &localError{reason: session.IDMismatch, hint: toSelf(claimed)}
+		return &localError{reason: session.IDMismatch, hint: toSelf(claimed), offers: s.strange(claimed)}
 	}
 	if cfg.RemoteID != (auth.ID{}) && !claimed.Equal(cfg.RemoteID) {
-		return &localError{reason: session.IDMismatch,
+		return &localError{reason: session.IDMismatch, offers: s.strange(claimed),
 			hint: fmt.Sprintf("the peer says it is %s, we expect %s; set remote_id here or the identity at the peer", claimed, cfg.RemoteID)}
 	}
 	if err := s.ppkAnswered(m); err != nil {

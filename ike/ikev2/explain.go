@@ -32,6 +32,8 @@ func (s *SA) explain(err error, about op) *session.Offers {
 			return refusedProposals(aboutIKE, s.p.cfg.IKE, wire.ProtoIKE)
 		}
 		return refusedProposals(aboutESP, s.p.cfg.ESP, wire.ProtoESP)
+	case wire.NotifyAuthenticationFailed:
+		return s.rejected()
 	case wire.NotifyTSUnacceptable, wire.NotifySinglePairRequired, wire.NotifyInvalidSelectors:
 		return offeredSelectors(s.p.cfg.Local, s.p.cfg.Remote)
 	}
@@ -55,10 +57,7 @@ func mismatched(m *suite.Mismatch) *session.Offers {
 
 // refusedProposals is our side of an offer that the peer refused.
 func refusedProposals(about string, ours []suite.Proposal, proto wire.ProtocolID) *session.Offers {
-	out := &session.Offers{About: about}
-	for _, p := range ours {
-		out.Ours = append(out.Ours, p.String())
-	}
+	out := &session.Offers{About: about, Ours: proposalTexts(ours)}
 	for _, d := range suite.Listing(ours, proto) {
 		out.Rows = append(out.Rows, session.Row{What: d.What(), Ours: d.Ours})
 	}

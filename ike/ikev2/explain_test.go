@@ -24,7 +24,8 @@ func TestFailuresCarryBothOffers(t *testing.T) {
 			"traffic selectors false []", "traffic selectors true [networks there [10.0.1.0/24] [10.9.0.0/24]]"},
 		"a narrowed answer": {"set a local=10.0.0.0/16 narrow=refuse\ninitiate a\ndeliver all", session.ChildFailed,
 			"traffic selectors true [networks here [10.0.0.0/16] [10.0.1.0/24]]", ""},
-		"a key": {"set a psk=another\ninitiate a\ndeliver all", session.Failed, "none", "none"},
+		"a key": {"set a psk=another\ninitiate a\ndeliver all", session.Failed,
+			"identity false []", "pre-shared key true [pre-shared key [] [another one]]"},
 		"a rekey with PFS": {"set b esp=aes128gcm16-ecp256-noesn\ninitiate a\ndeliver all\nrekey-child a\ndeliver all", session.Failed,
 			"ESP proposal false []", ""},
 	} {

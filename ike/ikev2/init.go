@@ -149,18 +149,20 @@ func (s *SA) answerInit(now time.Time, m *message) error {
 
 // chooseIKE selects by the first candidate whose policy allows anything that the peer offers.
 func (s *SA) chooseIKE(m *message) (suite.Selection, error) {
-	var first error
+	var errs []error
 	for i := range s.p.candidates {
 		selection, err := suite.Select(s.p.candidates[i].IKE, m.sa, wire.ProtoIKE, suite.SelectOptions{WithGroups: true, PreferGroup: m.ke.Group,
 			Additional: m.notify(wire.NotifyIntermediateExchangeSupported) != nil})
 		if err == nil {
 			return selection, nil
 		}
-		if first == nil {
-			first = err
-		}
+		errs = append(errs, err)
 	}
-	return suite.Selection{}, noProposal(first, true)
+	refused := noProposal(errs[0], true)
+	if len(errs) > 1 {
+		refused.offers = s.p.mismatchedAll(errs)
+	}
+	return suite.Selection{}, refused
 }
 
 // answerClear answers IKE_SA_INIT.

@@ -238,6 +238,11 @@ func (p *peer) emit(e session.Event) {
 	if e.Peer == "" {
 		e.Peer = p.name()
 	}
+	if e.Peer == "" && e.Kind == session.Failed {
+		for i := range p.candidates {
+			e.Candidates = append(e.Candidates, p.candidates[i].Peer)
+		}
+	}
 	p.out.Events = append(p.out.Events, e)
 }
 

@@ -77,21 +77,24 @@ func (s *SA) believe(now time.Time, cfg *Config, claimed auth.ID, m *message, oc
 	c, byKey := cfg.Auth.Certified(cfg.Peer), m.auth.Method == wire.AuthSharedKey
 	switch {
 	case c == nil:
-		return s.believeKey(cfg.Auth.PSKs(cfg.Peer, now), m, octets)
+		return s.believeKey(cfg, claimed, cfg.Auth.PSKs(cfg.Peer, now), m, octets)
 	case byKey:
-		return &localError{reason: session.AuthFailed, hint: "the peer authenticates by a pre-shared key, we expect its certificate; set the peer to certificates"}
+		return &localError{reason: session.AuthFailed, offers: s.explainProof(cfg, claimed, m, nil, nil),
+			hint: "the peer authenticates by a pre-shared key, we expect its certificate; set the peer to certificates"}
 	case c.Trust == nil:
 		return &localError{reason: session.SecretUnavailable,
 			hint: "the certificates of the authorities that we trust could not be loaded; twinbore check says why"}
 	}
 	if err := c.Verify(now, claimed, m.certs, m.auth, octets, s.handshake.announced); err != nil {
-		return certified(err)
+		refused := certified(err)
+		refused.offers = s.explainProof(cfg, claimed, m, nil, err)
+		return refused
 	}
 	return nil
 }
 
 // believeKey tries each accepted key, and notes which one the peer has.
-func (s *SA) believeKey(secrets []auth.Secret, m *message, octets []byte) *localError {
+func (s *SA) believeKey(cfg *Config, claimed auth.ID, secrets []auth.Secret, m *message, octets []byte) *localError {
 	var good *auth.Secret
 	for i := range secrets {
 		if auth.VerifyPSK(s.suite.PRF, secrets[i].Key, octets, m.auth.Data) && good == nil {
@@ -102,10 +105,11 @@ func (s *SA) believeKey(secrets []auth.Secret, m *message, octets []byte) *local
 	case len(secrets) == 0:
 		return &localError{reason: session.SecretUnavailable, hint: noKey}
 	case m.auth.Method != wire.AuthSharedKey:
-		return &localError{reason: session.AuthFailed,
+		return &localError{reason: session.AuthFailed, offers: s.explainProof(cfg, claimed, m, nil, nil),
 			hint: fmt.Sprintf("the peer authenticates by method %d, we expect a pre-shared key; set the peer to pre-shared key", m.auth.Method)}
 	case good == nil:
-		return &localError{reason: session.AuthFailed, hint: "the peer's pre-shared key differs from ours; compare the keys on both ends"}
+		return &localError{reason: session.AuthFailed, offers: s.explainProof(cfg, claimed, m, secrets, nil),
+			hint: "the peer's pre-shared key differs from ours; compare the keys on both ends"}
 	}
 	s.handshake.secret, s.secret = *good, good.Name
 	return nil

@@ -1,9 +1,9 @@
 package session
 
 // Offers is what both ends wanted in a negotiation that failed, side by side, in the words of the configuration. It is
-// for a person: nothing is decided by it, and it holds no secrets.
+// for a person: nothing is decided by it, and it holds no secrets. What the peer told of itself is not proved.
 type Offers struct {
-	About  string   // "IKE proposal" | "ESP proposal" | "traffic selectors" | "identity"
+	About  string   // "IKE proposal" | "ESP proposal" | "traffic selectors" | "identity" | "pre-shared key" | "certificate"
 	Ours   []string // whole, as configured
 	Theirs []string // whole, as far as told
 	Told   bool     // the peer said what it wants; false: it only refused

@@ -153,6 +153,8 @@ type Event struct {
 	Child  ChildInfo
 	Old    esp.ChildID // ChildRekeyed
 	Offers *Offers     // Failed, ChildFailed, IKEDown: what both ends wanted, where that is the reason; nobody changes it
+	// Candidates are, of a Failed without a Peer, all that the answered peer could have been.
+	Candidates []string
 
 	// Message and Dropped.
 	Sent      bool

@@ -68,14 +68,14 @@ type Failure struct {
 	Time       time.Time   `json:"time"`
 	Reason     string      `json:"reason"`
 	Hint       string      `json:"hint"`
-	About      *string     `json:"about"`      // IKE proposal | ESP proposal | traffic selectors; null: there is nothing to compare
+	About      *string     `json:"about"`      // IKE proposal | ESP proposal | traffic selectors | identity | pre-shared key | certificate; null: there is nothing to compare
 	Told       bool        `json:"told"`       // the peer said what it wants; false: it only refused
 	Ours       []string    `json:"ours"`       // proposals, as configured
 	Theirs     []string    `json:"theirs"`     // in the same words
-	Transforms []Transform `json:"transforms"` // of the two proposals that have most in common
+	Transforms []Transform `json:"transforms"` // of the two proposals that have most in common; of whatever else it is about
 }
 
-// Transform compares one kind of algorithm, or the networks of one end.
+// Transform compares one kind of algorithm, the networks of one end, its identity, or one thing about its proof.
 type Transform struct {
 	What    string   `json:"what"`
 	Ours    []string `json:"ours"`

@@ -13,11 +13,15 @@ import (
 
 // wanted reports whether the loop has a use for an event: messages and drops are for the log alone.
 func wanted(ev session.Event) bool {
-	return ev.Peer != "" && ev.Kind != session.Message && ev.Kind != session.Dropped && ev.Kind != session.Weak
+	return (ev.Peer != "" || len(ev.Candidates) > 0) && ev.Kind != session.Message && ev.Kind != session.Dropped && ev.Kind != session.Weak
 }
 
 // observe notes what IKE says for the status, and tells the connection.
 func (l *loop) observe(ctx context.Context, now time.Time, ev session.Event) {
+	if ev.Peer == "" {
+		l.candidates(ctx, now, ev)
+		return
+	}
 	e := l.ends[ev.Peer]
 	if e == nil {
 		return
@@ -51,6 +55,19 @@ func (l *loop) observe(ctx context.Context, now time.Time, ev session.Event) {
 		return
 	}
 	l.tell(ctx, now, e.conn, fact)
+}
+
+// candidates notes the failure of an answered peer that has not shown who it is: each tunnel that it could have been, and that
+// is down, has failed. It says of each why it was not that one.
+func (l *loop) candidates(ctx context.Context, now time.Time, ev session.Event) {
+	for _, name := range ev.Candidates {
+		e := l.ends[name]
+		if e == nil || !failed(ev) || e.conn.logic.Report(now).Tunnels[e.index].Up {
+			continue
+		}
+		e.failure = showFailure(ev)
+		l.tell(ctx, now, e.conn, tunnel.Event{Kind: tunnel.Failed, Tunnel: e.index, Reason: tunnel.Reason(ev.Reason), Hint: ev.Hint})
+	}
 }
 
 // note keeps what the status shows of SAs.
