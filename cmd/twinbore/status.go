@@ -23,7 +23,8 @@ func newStatus(a *app) *cobra.Command {
 
 -o wide adds suites, SPIs and NAT; -o json and -o yaml are for programs; -o name lists the tunnels.
 The star marks the tunnel that carries outbound traffic. Of one connection it shows what both ends wanted in the last
-negotiation that failed, transform by transform.`,
+negotiation that failed: proposals transform by transform, networks, identities, and the peer's certificate with the check
+that it failed.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, err := a.format("table", "wide", "json", "yaml", "name")
