@@ -57,9 +57,10 @@ type child struct {
 
 // A lane is the outer way of a child, replaced as a whole when the path moves.
 type lane struct {
-	path esp.Path // port 0 on both ends: without UDP
-	sock *socket
-	mtu  int // of inner packets, octets
+	path  esp.Path // port 0 on both ends: without UDP
+	sock  *socket
+	route int // octets that the route takes; 0: not known
+	mtu   int // of inner packets, octets
 }
 
 // outbound returns the activated child that a packet may leave by: the newest whose selectors match. It reports
@@ -81,7 +82,7 @@ func (c *child) take(l lane, r *rules) {
 	if r != nil {
 		path = r.pathMTU
 	}
-	l.mtu = InnerMTU(path, l.path.Remote.Addr().Unmap().Is6(), !l.bare(), c.out.Algorithm())
+	l.mtu = InnerMTU(l.least(path), l.path.Remote.Addr().Unmap().Is6(), !l.bare(), c.out.Algorithm())
 	c.lane.Store(&l)
 }
 
@@ -145,7 +146,7 @@ func (g *Gateway) laneFor(path esp.Path) (lane, error) {
 	sock := g.socketFor(path)
 	switch {
 	case sock != nil && sock.use != transport.ForIKE:
-		return lane{path: path, sock: sock}, nil
+		return lane{path: path, sock: sock, route: g.cfg.RouteMTU(path)}, nil
 	case path.Local.Port() == 0:
 		return lane{}, fmt.Errorf("no socket for ESP without UDP (IP protocol 50) on path %v", path)
 	}

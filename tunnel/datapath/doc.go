@@ -44,11 +44,13 @@
 //
 // Every dropped packet is counted once, with its reason (drop.go). A packet that waits is not yet dropped.
 //
+// The path MTU is the configured one, or less where the route takes less; nothing that comes in over the network is believed about
+// it but what the kernel makes of ICMPv6, and that not below 1280 octets (mtu.go, DOS-17).
+//
 // Addresses are never translated (R46). The inner TTL is not touched: the kernel has counted the hop. DSCP and ECN go to the
 // outer header; of the outer header ECN alone comes back (ecn.go).
 //
-// Not done here: learning the path
-// MTU from ICMP; forwarding between two peers (hub); filters.
+// Not done here: forwarding between two peers (hub); filters.
 //
 // Start reading at gateway.go, then sender.go and outbox.go, receiver.go and join.go.
 package datapath

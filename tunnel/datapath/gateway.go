@@ -42,6 +42,10 @@ type Config struct {
 	// Seen is told, from the same goroutine, that the newest of all authentic packets of a Child SA came from another
 	// address than its path's; at most ten times a second for each. The data path follows nobody by itself.
 	Seen func(peer string, id esp.ChildID, path esp.Path)
+	// RouteMTU returns how many octets a packet may have on a path, 0 if that is not known; nil means never. It is asked when a
+	// Child SA gets a path, and each minute. A path MTU is never larger than the connection's.
+	RouteMTU func(esp.Path) int
+
 	Rand io.Reader    // for SPIs; nil means crypto/rand
 	Log  *slog.Logger // nil means none
 }
@@ -104,6 +108,9 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	if cfg.Seen == nil {
 		cfg.Seen = func(string, esp.ChildID, esp.Path) {}
+	}
+	if cfg.RouteMTU == nil {
+		cfg.RouteMTU = func(esp.Path) int { return 0 }
 	}
 	g := &Gateway{cfg: cfg, conns: map[string]*conn{}, peers: map[string]*tunnel{}}
 	for _, q := range append([]tun.Device{cfg.Device}, cfg.Queues...) {

@@ -1,11 +1,71 @@
 package datapath
 
 import (
+	"context"
+	"time"
+
 	"twinbore/esp"
 	"twinbore/esp/protect"
 )
 
 const udpHeaderLen = 8
+
+// routeEvery is how often the kernel is asked again what a route takes. What a router said to it is forgotten some
+// minutes later (RFC 1191 §6.3, RFC 8201 §4).
+const routeEvery = time.Minute
+
+// least returns the path MTU to reckon with, of the one configured and the one of the route. Less than every host takes is
+// not believed: with IPv6 the route's may come from somebody else's ICMP error (DOS-17).
+func (l *lane) least(path int) int {
+	if l.route == 0 {
+		return path
+	}
+	floor := minPathMTU
+	if l.path.Remote.Addr().Unmap().Is6() {
+		floor = minIPv6MTU
+	}
+	return min(path, max(l.route, floor))
+}
+
+// watchRoutes asks again and again until ctx is done.
+func (g *Gateway) watchRoutes(ctx context.Context) {
+	tick := time.NewTicker(routeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			g.reroute()
+		}
+	}
+}
+
+// reroute asks what the routes take that Child SAs use, and sizes packets by it. The kernel is asked with no lock held.
+func (g *Gateway) reroute() {
+	routes := map[esp.Path]int{}
+	g.mu.Lock()
+	for _, t := range g.peers {
+		for _, c := range t.children {
+			routes[c.lane.Load().path] = 0
+		}
+	}
+	g.mu.Unlock()
+	for path := range routes {
+		routes[path] = g.cfg.RouteMTU(path)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, t := range g.peers {
+		for _, c := range t.children {
+			l := *c.lane.Load()
+			if route, asked := routes[l.path]; asked && route != l.route {
+				l.route = route
+				c.take(l, t.conn.rules.Load())
+			}
+		}
+	}
+}
 
 // InnerMTU returns the largest inner packet, in octets, whose ESP packet fits into path octets without being
 // fragmented. outer6 says that the outer packet is IPv6, encap that ESP goes in UDP (RFC 3948). It is 0 for a path that is

@@ -24,8 +24,9 @@ func setOptions(fd int, v6 bool, cfg Config) error {
 			return fmt.Errorf("bind to interface %q: %w", cfg.Interface, err)
 		}
 	}
-	// The receiver's family of options. PMTUDISC_DONT: packets leave without DF and may be fragmented (see doc.go).
-	level, pktinfo, discover, dont, tos := unix.IPPROTO_IP, unix.IP_PKTINFO, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT, unix.IP_RECVTOS
+	// The receiver's family of options. Packets leave without DF and may be fragmented (see doc.go). With IPv4 the kernel
+	// listens to no ICMP "fragmentation needed" about them: routers do the cutting, so it can only be forged (DOS-17).
+	level, pktinfo, discover, dont, tos := unix.IPPROTO_IP, unix.IP_PKTINFO, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT, unix.IP_RECVTOS
 	if v6 {
 		level, pktinfo, discover, dont, tos = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT, unix.IPV6_RECVTCLASS
 	}

@@ -26,7 +26,8 @@
 //
 // Fragmentation: outer packets leave without DF, and the kernel fragments what is larger than the link's MTU. So a
 // large IKE message goes through, and ESP that was sized too optimistically arrives in pieces instead of vanishing.
-// The data path sizes inner packets such that this stays the exception.
+// The data path sizes inner packets such that this stays the exception, by what RouteMTU says. With IPv4 ICMP
+// "fragmentation needed" is not listened to: no router has a reason to send it, and anybody can.
 //
 // A run of datagrams of one size to one place is one message, one header in the kernel and one walk through its
 // network, both ways (UDP_SEGMENT, UDP_GRO): at 64 KB this is worth more than all else. What the kernel will not cut is

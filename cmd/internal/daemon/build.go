@@ -61,6 +61,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	d.gateway, err = datapath.New(datapath.Config{
 		Device:   in.device,
 		Queues:   in.queues,
+		RouteMTU: routeMTU(cfg.Gateway.Outside, opts),
 		Sockets:  sockets,
 		NATTPort: cfg.Gateway.Outside.NATTPort,
 		Rand:     opts.Rand,

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"twinbore/config"
+	"twinbore/esp"
 	"twinbore/esp/protect"
 	"twinbore/ike/suite"
 	"twinbore/ike/wire"
@@ -187,6 +188,20 @@ func openOutside(g config.Gateway, conns []config.Connection, opts Options, open
 		}
 	}
 	return out, nil
+}
+
+// routeMTU asks the kernel about routes, unless the network is not the kernel's.
+func routeMTU(cfg config.Outside, opts Options) func(esp.Path) int {
+	if opts.Listen != nil {
+		return nil
+	}
+	return func(path esp.Path) int {
+		mtu, err := transport.RouteMTU(transport.Config{Interface: cfg.Interface}, path)
+		if err != nil {
+			return 0 // there is no route at present
+		}
+		return mtu
+	}
 }
 
 // outsideAddrs returns the addresses to bind to. With an address configured for the gateway these are all that
