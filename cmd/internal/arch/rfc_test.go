@@ -120,7 +120,7 @@ func citations(t *testing.T) (shown, said map[string][]string) {
 			return err
 		}
 		if d.IsDir() {
-			if strings.HasPrefix(path.Base(name), ".") && name != "." || under(name, "testdata/rfc", "cmd/internal/arch", "bin", "build") {
+			if strings.HasPrefix(path.Base(name), ".") && name != "." || under(name, "testdata/rfc", "testdata/security", "cmd/internal/arch", "bin", "build") {
 				return fs.SkipDir
 			}
 			return nil
