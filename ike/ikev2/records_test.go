@@ -20,12 +20,13 @@ func newRecords() records {
 	return records{sealed: map[string][]byte{}, childs: map[string]bool{}, said: map[string]uint32{}}
 }
 
-// keys says that a Child SA has keys that one before it had: ESP counts its IVs from one again (I4, CRY-05).
+// keys says that a Child SA has keys that one before it had, at whichever end and before whatever restart: ESP counts its IVs
+// from one again (I4, CRY-05). One key is for one direction: one end seals with it and the other opens.
 func (r records) keys(who string, c esp.Child) string {
 	for way, key := range map[string][]byte{"in": c.In.Key, "out": c.Out.Key} {
-		name := fmt.Sprintf("%s %s %x", who, way, key)
+		name := fmt.Sprintf("%s %x", way, key)
 		if r.childs[name] {
-			return "installed one key twice: " + name
+			return who + " installed a key for the second time: " + name
 		}
 		r.childs[name] = true
 	}
