@@ -36,7 +36,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	  done; done
 
 bench: build ## packet costs, then throughput beside wireguard-go in one run (the second part: root)
-	$(GO) test -run '^$$' -bench . -benchmem ./esp/... ./tunnel/datapath
+	$(GO) test -run '^$$' -bench . -benchmem ./esp/... ./routing/fib ./tunnel/datapath ./tunnel/transport
 	./testdata/interop/bench.sh
 
 golden: ## rewrite golden files and transcripts; read the difference before you commit

@@ -2,6 +2,7 @@ package esp
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -89,6 +90,38 @@ func BenchmarkReplayInOrder(b *testing.B) {
 	for seq := uint64(1); b.Loop(); seq++ {
 		if !w.see(seq) {
 			b.Fatal("not fresh")
+		}
+	}
+}
+
+// One packet in ten comes late by up to a quarter of the window.
+func BenchmarkReplayReordered(b *testing.B) {
+	w, late := newWindow(1024), rand.New(rand.NewPCG(1, 1))
+	var put [256]uint64
+	for i := range put {
+		put[i] = 1 + late.Uint64N(256)
+	}
+	next := uint64(0)
+	for b.Loop() {
+		next++
+		seq := next
+		if next%10 == 0 {
+			seq += put[next%256] // ahead, so that those behind it are late
+		}
+		w.see(seq)
+	}
+}
+
+// A flood of packets that are too old, or were seen (DOS-10): what each costs before its integrity is looked at.
+func BenchmarkReplayFlood(b *testing.B) {
+	w := newWindow(1024)
+	for seq := range uint64(5000) {
+		w.see(seq)
+	}
+	seq := uint64(0)
+	for b.Loop() {
+		if seq = (seq + 1) % 5000; w.fresh(seq) {
+			b.Fatal("fresh")
 		}
 	}
 }

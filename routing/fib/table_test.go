@@ -1,6 +1,7 @@
 package fib
 
 import (
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
@@ -127,10 +128,49 @@ func BenchmarkLookup(b *testing.B) {
 				entries[i] = Entry{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32), i, Active}
 			}
 			table := build(b, entries...)
+			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
 				i = (i + 7919) % size.n
 				if _, ok := table.Lookup(entries[i].Prefix.Addr()); !ok {
+					b.Fatal("not found")
+				}
+			}
+		})
+	}
+}
+
+// Networks as sites have them, one in four of IPv6, looked up by an address somewhere inside.
+func BenchmarkLookupNetworks(b *testing.B) {
+	for _, size := range []struct {
+		name string
+		n    int
+	}{{"1", 1}, {"10k", 10_000}, {"100k", 100_000}} {
+		b.Run(size.name, func(b *testing.B) {
+			random := rand.New(rand.NewPCG(1, uint64(size.n)))
+			seen := map[netip.Prefix]bool{}
+			var entries []Entry
+			var inside []netip.Addr
+			for len(entries) < size.n {
+				var raw [16]byte
+				binary.BigEndian.PutUint64(raw[:], random.Uint64())
+				a, bits := netip.AddrFrom4([4]byte(raw[:])), 16+random.IntN(9)
+				if random.IntN(4) == 0 {
+					raw[0], raw[1] = 0x20, 0x01
+					a, bits = netip.AddrFrom16(raw), 40+random.IntN(17)
+				}
+				p, _ := a.Prefix(bits)
+				if !seen[p] {
+					seen[p] = true
+					entries, inside = append(entries, Entry{p, len(entries), Active}), append(inside, a)
+				}
+			}
+			table := build(b, entries...)
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				i = (i + 7919) % size.n
+				if _, ok := table.Lookup(inside[i]); !ok {
 					b.Fatal("not found")
 				}
 			}

@@ -88,8 +88,9 @@ func (o *outbox) sealRun(c *child, l *lane, cut *cutter, now int64) {
 // reserve takes numbers for a run of packets, and the place in the order of c that goes with them.
 func (o *outbox) reserve(c *child, n, each, last int) (first uint64, granted int, err error) {
 	c.turn.join(o)
-	defer c.turn.mu.Unlock()
-	return c.out.Reserve(n, each, last)
+	first, granted, err = c.out.Reserve(n, each, last)
+	c.turn.mu.Unlock()
+	return first, granted, err
 }
 
 // watch has the end of a Child SA reported when it comes near.

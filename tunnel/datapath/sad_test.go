@@ -158,13 +158,17 @@ func BenchmarkSPILookup(b *testing.B) {
 	for _, size := range []struct {
 		name string
 		n    int
-	}{{"1", 1}, {"10k", 10_000}} {
+	}{{"1", 1}, {"10k", 10_000}, {"1M", 1_000_000}} {
 		b.Run(size.name, func(b *testing.B) {
 			s := newSAD(b)
-			spis := make([]uint32, size.n)
+			spis, children := make([]uint32, size.n), make([]child, size.n)
 			for i := range spis {
-				spis[i] = uint32(put(b, s).id)
+				spis[i] = s.alloc()
+				if children[i].id = esp.ChildID(spis[i]); !s.put(&children[i]) {
+					b.Fatal("no room")
+				}
 			}
+			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
 				i = (i + 7919) % size.n

@@ -24,6 +24,8 @@ type wire struct {
 	mu   sync.Mutex
 	sent [][]byte
 	hold chan struct{} // if not nil, each Write takes one first
+
+	forget bool // keep nothing
 }
 
 func (*wire) Read([]transport.Message) (int, error) { return 0, net.ErrClosed }
@@ -35,6 +37,12 @@ func (*wire) Close() error                          { return nil }
 func (w *wire) Write(ms []transport.Message) (n int, err error) {
 	if w.hold != nil {
 		<-w.hold
+	}
+	if w.forget {
+		for i := range ms {
+			n += ms[i].Datagrams()
+		}
+		return n, nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
