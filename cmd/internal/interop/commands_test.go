@@ -32,6 +32,7 @@ var commands = map[string]command{
 	"kernel-peer":    {"KIND", 1, (*scenario).doKernelPeer},                  // start strongswan, libreswan or openiked, with a kernel of its own, as b
 	"in-guest":       {"COMMAND…", 1, (*scenario).doInGuest},                 // must succeed there
 	"in-guest-until": {"COMMAND…", 1, (*scenario).doInGuestUntil},            // does
+	"impair":         {"HOW ours|theirs SEEN", 3, (*scenario).doImpair},      // let Libreswan misbehave, and behave again
 	"signal":         {"gateway|peer SIGNAL", 2, (*scenario).doSignal},       // STOP, CONT, or KILL: then it has ended
 	"together":       {"ARG… and ARG…", 3, (*scenario).doTogether},           // a subcommand of twinbore and one of swanctl, both at once
 	"stop":           {"within DURATION", 2, (*scenario).doStop},             // end twinbore by SIGTERM

@@ -112,13 +112,7 @@ func (s *scenario) wantLines(log func() string, args []string) error {
 	}
 	var n int
 	err = until(limit, func() error {
-		n = 0
-		for line := range strings.Lines(log()) {
-			if re.MatchString(line) {
-				n++
-			}
-		}
-		if n < want {
+		if n = lines(log(), re); n < want {
 			return fmt.Errorf("%d lines", n)
 		}
 		return nil
