@@ -133,12 +133,16 @@ func (s *SA) retransmit(now time.Time) {
 	if now.Before(r.resendAt) {
 		return
 	}
-	if _, more := r.backoff.Wait(r.sent); more || s.state == established && !s.closing() && s.lastHeard().After(r.sentAt) {
+	if _, more := r.backoff.Wait(r.sent); more || s.state == established && !s.closing() && s.lastHeard().After(r.sentAt) && now.Sub(r.started) < stalled {
 		s.send(now) // out of tries, but the peer is there: packets keep coming in
 		return
 	}
 	s.unanswered(now)
 }
+
+// stalled is when a request will not be answered any more by a peer that is there: it waits for another Message ID than we are
+// at, and nothing can be asked on this IKE SA again (RFC 7296 §2.1: it is deemed to have failed).
+const stalled = 5 * time.Minute
 
 // silentSince reports whether the whole time that liveness allows has passed after since without anything authentic
 // from the peer; an exchange that is open for any purpose serves as the question (RFC 7296 §2.4).
