@@ -153,7 +153,7 @@ var connectionKind = object(
 		at("interval", duration(time.Second, time.Hour), func(k *Keepalive) *time.Duration { return &k.Interval }, "time between pings"),
 		at("loss_down", whole[int](1, 100), func(k *Keepalive) *int { return &k.LossDown }, "lost pings in a row until the tunnel is down"),
 	), func(c *Connection) *Keepalive { return &c.Keepalive }, "ping through the tunnel"),
-	at("encap", choice(EncapAuto, EncapAlways, EncapNever), func(c *Connection) *Encap { return &c.Encap }, "UDP encapsulation of ESP"),
+	at("encap", choice(EncapAuto, EncapAlways, EncapNever), func(c *Connection) *Encap { return &c.Encap }, "when ESP goes in UDP"),
 	at("replay_window", powerOfTwo(64, 65536), func(c *Connection) *int { return &c.ReplayWindow }, "packets that may arrive late"),
 	at("verify_pfs", truth, func(c *Connection) *bool { return &c.VerifyPFS }, "make a rekey at once to see whether the peer does PFS as agreed"),
 	at("ha", object(

@@ -54,7 +54,6 @@ var connectionNotYet = []unbuilt[Connection]{
 		asked.Mode = plain.Mode
 		return asked != plain
 	}},
-	{"encap", "ESP without UDP (encap: never)", func(c *Connection) bool { return c.Encap == EncapNever }},
 	{"ha.mode", "both tunnels at once (mode: active-active)", func(c *Connection) bool { return c.HA.Mode == ActiveActive }},
 	{"routing", "BGP (routing: bgp)", func(c *Connection) bool { return c.Routing == RoutingBGP }},
 	{"bgp", "BGP", func(c *Connection) bool { return c.BGP != nil && c.Routing != RoutingBGP }},

@@ -35,7 +35,6 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		"IKEv1 (ike: 1)":                                     {conn("ike: 1")},
 		"pings through the tunnel (mode: on or icmp)":        {conn("keepalive: {mode: on}"), conn("keepalive: {mode: icmp}")},
 		"pings through the tunnel":                           {conn("keepalive: {interval: 5s}"), conn("keepalive: {target: 10.0.0.1}"), conn("keepalive: {loss_down: 5}")},
-		"ESP without UDP (encap: never)":                     {conn("encap: never")},
 		"both tunnels at once (mode: active-active)":         {conn("ha: {mode: active-active}")},
 		"BGP (routing: bgp)":                                 {strings.Replace(base, "routing: static", "routing: bgp", 1)},
 		"BGP":                                                {conn("bgp: {}")},

@@ -103,7 +103,8 @@ type Child struct {
 	SPIIn          string    `json:"spi_in"`
 	SPIOut         string    `json:"spi_out"`
 	Suite          string    `json:"suite"`
-	Encap          string    `json:"encap"` // udp | esp
+	Encap          string    `json:"encap"`        // udp | esp
+	EncapReason    *string   `json:"encap_reason"` // why in UDP: nat | always | no_raw_socket; null: it is not
 	ESN            bool      `json:"esn"`
 	Established    time.Time `json:"established"`
 	RekeyInSeconds *int64    `json:"rekey_in_seconds"`

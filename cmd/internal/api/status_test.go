@@ -31,7 +31,7 @@ func full() Status {
 				IKE: &IKE{Version: 2, Role: "initiator", SPIInitiator: "c3f1000000000001", SPIResponder: "9a02000000000002",
 					Suite: "aes256gcm16-prfsha384-ecp384", Established: at, RekeyInSeconds: Ptr(int64(22000)), NAT: "none",
 					LocalID: "203.0.113.10", RemoteID: "198.51.100.21"},
-				Children: []Child{{SPIIn: "0xc1a2b3c4", SPIOut: "0x0d0e0f10", Suite: "aes256gcm16-ecp384", Encap: "udp", ESN: true,
+				Children: []Child{{SPIIn: "0xc1a2b3c4", SPIOut: "0x0d0e0f10", Suite: "aes256gcm16-ecp384", Encap: "udp", EncapReason: Ptr("always"), ESN: true,
 					Established: at, RekeyInSeconds: Ptr(int64(2300)), LocalTS: []string{"0.0.0.0/0"}, RemoteTS: []string{"0.0.0.0/0"}}},
 				Traffic: Traffic{RXBytes: 1, TXBytes: 2, RXPackets: 3, TXPackets: 4, LastRX: &at, Drops: map[string]uint64{"replay": 5}, LatePackets: 4, LateBy: 2000},
 				BGP:     &BGP{State: "ESTABLISHED", Received: 3, Advertised: 2, Since: at},

@@ -50,6 +50,14 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	if err != nil {
 		return nil, err
 	}
+	bare, why, err := openBare(cfg.Gateway, conns, opts, &d.opened)
+	if err != nil {
+		return nil, err
+	}
+	if why != nil {
+		d.log.Warn("no ESP without UDP: connections with encap auto use UDP, as with always", "err", why)
+	}
+	d.bare = len(bare) > 0
 	if err := chooseKernel(cfg.Gateway.Datapath.Offloads); err != nil {
 		return nil, err
 	}
@@ -62,7 +70,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		Device:   in.device,
 		Queues:   in.queues,
 		RouteMTU: routeMTU(cfg.Gateway.Outside, opts),
-		Sockets:  sockets,
+		Sockets:  append(sockets, bare...),
 		NATTPort: cfg.Gateway.Outside.NATTPort,
 		Rand:     opts.Rand,
 		Log:      d.log,
@@ -159,7 +167,7 @@ func (l *loop) add(c config.Connection, opts Options) error {
 	}
 	logic.Seed = binary.BigEndian.Uint64(seed[:])
 
-	conn := &connection{networks: c.RemoteNetworks, onTraffic: c.Start == config.StartOnTraffic, shown: api.Connection{Name: c.Name, ID: api.Ptr(c.ID), Role: string(c.Role),
+	conn := &connection{networks: c.RemoteNetworks, encap: c.Encap, onTraffic: c.Start == config.StartOnTraffic, shown: api.Connection{Name: c.Name, ID: api.Ptr(c.ID), Role: string(c.Role),
 		Routing: string(c.Routing), Domain: c.Domain}}
 	for i, t := range c.Tunnels {
 		logic.Tunnels = append(logic.Tunnels, tunnel.TunnelConfig{Name: t.Name})

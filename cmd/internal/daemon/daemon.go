@@ -26,6 +26,8 @@ type Options struct {
 	Device tun.Device
 	// Listen opens the outside sockets; nil: transport.Listen.
 	Listen func(transport.Config) (transport.Socket, error)
+	// ListenESP opens the sockets for ESP without UDP; nil: transport.ListenESP, or none where Listen is given.
+	ListenESP func(transport.Config) (transport.Socket, error)
 	// PeerIKEPort and PeerNATTPort are the peers' UDP ports; 0 means 500 and 4500.
 	PeerIKEPort, PeerNATTPort uint16
 	// Socket, if not empty, is where the control socket is, for this user alone. NoAPI leaves it out altogether.
@@ -48,6 +50,7 @@ type Daemon struct {
 	engine   *ike.Engine
 	gateway  *datapath.Gateway
 	host     host // nil: the host is left alone
+	bare     bool // there are sockets for ESP without UDP
 	routes   *routes
 	loop     *loop
 	api      *api.Server  // nil: none

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"twinbore/cmd/internal/api"
+	"twinbore/config"
 	"twinbore/esp"
 	"twinbore/ike"
 	"twinbore/ike/session"
@@ -62,6 +63,7 @@ type loop struct {
 type connection struct {
 	shown     api.Connection // name, id, role, routing and domain are set
 	networks  []netip.Prefix // behind the peer
+	encap     config.Encap
 	logic     *tunnel.Connection
 	ends      []*end
 	up        bool    // its routes are

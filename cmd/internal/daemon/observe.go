@@ -83,11 +83,14 @@ func (e *end) note(ev session.Event) {
 		}
 		e.ikes = append(e.ikes, ev.IKE)
 		e.path = ev.IKE.Path
-	case session.Moved:
+	case session.Moved, session.ChildMoved: // NAT detection may say something else, too
 		if i := slices.IndexFunc(e.ikes, same); i >= 0 {
 			e.ikes[i] = ev.IKE
 		}
 		e.path = ev.IKE.Path
+		if i := slices.IndexFunc(e.children, func(c session.ChildInfo) bool { return c.ID == ev.Child.ID }); i >= 0 {
+			e.children[i] = ev.Child
+		}
 	case session.IKEDown:
 		i := slices.IndexFunc(e.ikes, same)
 		if i < 0 && len(e.ikes) > 0 {
@@ -104,10 +107,6 @@ func (e *end) note(ev session.Event) {
 	case session.ChildRekeyed:
 		e.drop(ev.Old)
 		e.children = append(e.children, ev.Child)
-	case session.ChildMoved:
-		if i := slices.IndexFunc(e.children, func(c session.ChildInfo) bool { return c.ID == ev.Child.ID }); i >= 0 {
-			e.children[i] = ev.Child
-		}
 	case session.ChildDown:
 		e.drop(ev.Child.ID)
 	}

@@ -41,6 +41,7 @@ func (d *Daemon) peers(ctx context.Context, cfg *config.Config, opts Options) ([
 			} else {
 				p.Auth.Secrets = d.secretsOf(ctx, store, name, t.PSK)
 			}
+			p.Encap = d.encapOf(c.Encap)
 			p.PPK = d.ppkOf(ctx, store, name, c.PPK)
 			peers = append(peers, p)
 		}
@@ -139,9 +140,6 @@ func peerOf(g config.Gateway, c config.Connection, t config.Tunnel, opts Options
 	if c.DPD.Action != config.DPDNone {
 		p.DPD = ikev2.DPD{Interval: c.DPD.Interval, Retries: c.DPD.Retries}
 	}
-	// The data path carries ESP in UDP only, so auto is always: we say that there is a NAT, and the peer encapsulates
-	// (RFC 7296 §2.23). The configuration refuses never.
-	p.Encap = ikev2.EncapAlways
 	var err error
 	if c.Auth == config.AuthPSK { // a certificate says who we are
 		if p.LocalID, err = localID(t); err != nil {

@@ -62,7 +62,9 @@ func (l *loop) showTunnel(now time.Time, e *end, report tunnel.TunnelReport) api
 		out.IKE = showIKE(now, e.ikes[len(e.ikes)-1])
 	}
 	for _, c := range e.children {
-		out.Children = append(out.Children, showChild(now, c))
+		shown := showChild(now, c)
+		shown.Encap, shown.EncapReason = e.showEncap(c)
+		out.Children = append(out.Children, shown)
 	}
 	t := l.gateway.Traffic(e.peer)
 	out.Traffic = api.Traffic{RXBytes: t.RxBytes, TXBytes: t.TxBytes, RXPackets: t.RxPackets, TXPackets: t.TxPackets, Drops: t.Drops,
@@ -92,13 +94,9 @@ func showIKE(now time.Time, i session.IKEInfo) *api.IKE {
 }
 
 func showChild(now time.Time, c session.ChildInfo) api.Child {
-	out := api.Child{SPIIn: c.SPIIn.String(), SPIOut: c.SPIOut.String(), Suite: c.Suite, Encap: "esp", ESN: c.ESN,
+	return api.Child{SPIIn: c.SPIIn.String(), SPIOut: c.SPIOut.String(), Suite: c.Suite, ESN: c.ESN,
 		Established: api.Stamp(c.Established), RekeyInSeconds: secondsTo(now, c.RekeyAt), LocalTS: showSelectors(c.Local),
 		RemoteTS: showSelectors(c.Remote)}
-	if c.Encap {
-		out.Encap = "udp"
-	}
-	return out
 }
 
 func showSelectors(list []esp.Selector) []string {
