@@ -161,6 +161,8 @@ func happenings(ev session.Event) []happening {
 		return []happening{as("child.established", false, false)}
 	case session.ChildRekeyed:
 		return []happening{as("child.rekeyed", false, false)}
+	case session.ChildMoved:
+		return []happening{as("child.moved", false, false)}
 	case session.ChildDown:
 		return []happening{as("child.deleted", false, false)}
 	case session.ChildFailed:

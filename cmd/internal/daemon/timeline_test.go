@@ -93,6 +93,7 @@ func TestKindsOfEvents(t *testing.T) {
 		{session.Weak, "", "warning weak_crypto"},
 		{session.ChildUp, "", "info child.established"},
 		{session.ChildRekeyed, "", "info child.rekeyed"},
+		{session.ChildMoved, "", "info child.moved"},
 		{session.ChildDown, session.PeerDeleted, "info child.deleted"},
 		{session.ChildFailed, session.TSUnacceptable, "warning child.failed"},
 		{session.ChildFailed, session.NoProposalESP, "warning child.failed, warning proposal.mismatch"},

@@ -36,9 +36,13 @@ type load struct {
 	run        func(l *lab) (bits, rate float64, err error)
 }
 
-// ours is twinbore with a suite and offloads as the configuration has them.
+// ours is twinbore with a suite and offloads as the configuration has them, ESP in UDP; bare is twinbore with ESP without.
 func ours(name, esp, offloads string) contender {
-	return contender{name, func(l *lab) (a, b *process, err error) { return l.twinbores(esp, offloads) }}
+	return contender{name, func(l *lab) (a, b *process, err error) { return l.twinbores(esp, offloads, "always") }}
+}
+
+func bare(name, esp string) contender {
+	return contender{name, func(l *lab) (a, b *process, err error) { return l.twinbores(esp, "auto", "never") }}
 }
 
 var (
@@ -50,6 +54,7 @@ var (
 	gateways = []contender{
 		ours("twinbore aes128gcm16", "aes128gcm16", "auto"),
 		ours("twinbore chacha20poly1305", "chacha20poly1305", "auto"),
+		bare("twinbore aes128gcm16 without UDP", "aes128gcm16"),
 		{anchor, (*lab).wireguards},
 		{"strongSwan libipsec aes128gcm16", func(l *lab) (a, b *process, err error) { return l.charons("aes128gcm16") }},
 	}
@@ -198,15 +203,15 @@ func cpuSeconds(procs ...*process) (sum float64, err error) {
 }
 
 // benchFile is a file of testdata/interop/bench with its values put in.
-func (l *lab) benchFile(name, esp, offloads string) (string, error) {
+func (l *lab) benchFile(name, esp, offloads, encap string) (string, error) {
 	b, err := os.ReadFile(scenarios + "/bench/" + name)
-	return strings.NewReplacer("@DIR@", l.dir, "@ESP@", esp, "@OFFLOADS@", offloads).Replace(string(b)), err
+	return strings.NewReplacer("@DIR@", l.dir, "@ESP@", esp, "@OFFLOADS@", offloads, "@ENCAP@", encap).Replace(string(b)), err
 }
 
-func (l *lab) twinbores(esp, offloads string) (a, b *process, err error) {
+func (l *lab) twinbores(esp, offloads, encap string) (a, b *process, err error) {
 	var procs [2]*process
 	for i, host := range []string{"b", "a"} { // b waits for a
-		conf, err := l.benchFile(host+".yaml", esp, offloads)
+		conf, err := l.benchFile(host+".yaml", esp, offloads, encap)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -222,7 +227,7 @@ func (l *lab) twinbores(esp, offloads string) (a, b *process, err error) {
 func (l *lab) charons(esp string) (a, b *process, err error) {
 	var both [2]*charon
 	for i, host := range []string{"a", "b"} {
-		conf, err := l.benchFile(host+".swanctl.conf", esp, "")
+		conf, err := l.benchFile(host+".swanctl.conf", esp, "", "")
 		if err != nil {
 			return nil, nil, err
 		}

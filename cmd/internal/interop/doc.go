@@ -27,7 +27,5 @@
 // Who owns what: a lab owns its namespaces, processes and folder, and takes them away when its test ends; processes
 // are ended by their ids. Scenarios run one after the other, for they measure.
 //
-// Not done here: ESP without UDP, which our data path does not carry yet.
-//
 // Start reading at scenario_test.go, then commands_test.go, peers_test.go and any folder of testdata/interop.
 package interop
