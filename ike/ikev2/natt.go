@@ -125,9 +125,10 @@ func (c *Config) misfit(n natStatus) *localError {
 }
 
 // float moves the initiator's path to the NAT traversal ports before IKE_AUTH (RFC 7296 §2.23). Where addresses may change
-// later it does so in any case, since a NAT may be found then (RFC 4555 §3.3).
+// later it does so in any case, since a NAT may be found then (RFC 4555 §3.3); OpenIKED 7.2 relies on it, and puts its marker
+// before some answers on the IKE port otherwise.
 func (s *SA) float() {
-	mayChange := s.p.cfg.MOBIKE && s.p.cfg.Encap != EncapNever && s.nat.supported
+	mayChange := s.p.cfg.MOBIKE && s.nat.supported
 	if s.encap() || s.nat.found() || mayChange {
 		s.path = esp.Path{Local: netip.AddrPortFrom(s.path.Local.Addr(), orPort(s.p.cfg.NATTPort)),
 			Remote: netip.AddrPortFrom(s.path.Remote.Addr(), orPort(s.p.cfg.PeerNATTPort))}
