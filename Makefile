@@ -6,7 +6,7 @@ FUZZTIME ?= 30s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lives peers interop fuzz bench golden lint clean
+.PHONY: help build demo test lives peers interop soak fuzz bench golden lint clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ peers: ## install or unpack real peers and checkers (Debian, as root): strongSwa
 
 interop: build ## only the tests against real peers (root)
 	CGO_ENABLED=1 $(GO) test -count=1 -v -timeout 40m -parallel 4 -tags interop ./cmd/internal/interop
+
+soak: build ## 10 GB of known content through each suite, keys renewed each 5 s (root)
+	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 40m -tags interop -run TestContent ./cmd/internal/interop -content 10000000000 -content-rekey 5s
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@for pkg in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \

@@ -54,6 +54,9 @@ func (k *checker) certificate(path string, c *Connection) {
 	case key.Kind == secret.Inline:
 		k.warn(at+".key", "a secret stands in the configuration itself", "use {file: …}, and chmod 600 this file until then")
 	}
+	if c.AllowWeak {
+		k.warn(path+".allow_weak", fmt.Sprintf("connection %s allows signatures with SHA-1 to an RSA peer that does not know RFC 7427", c.called()), "leave it out if the peer can do signature authentication (RFC 7427)")
+	}
 	for i, t := range c.Tunnels {
 		tunnel := item(path+".tunnels", i)
 		if !t.PSK.Current.IsZero() {

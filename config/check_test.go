@@ -75,6 +75,8 @@ func TestChecksBetweenKeys(t *testing.T) {
 			`f:3:5: connections[0].certificate: auth: certificate needs certificate.key; `,
 			`f:3:5: connections[0].certificate: auth: certificate needs certificate.ca; `}},
 		{"certificates that are named", certified("auth: certificate\n    certificate: {cert: gw.pem, key: {file: gw.key}, ca: [ca.pem], crl: [ca.crl]}"), nil},
+		{"certificates with SHA-1", certified("auth: certificate\n    certificate: {cert: gw.pem, key: {file: gw.key}, ca: [ca.pem]}\n    allow_weak: true"), []string{
+			`f:5:17: warning: connections[0].allow_weak: connection "office" allows signatures with SHA-1 to an RSA peer that does not know RFC 7427; leave it out`}},
 		{"a key that cannot be made here", certified("auth: certificate\n    certificate: {cert: gw.pem, key: {generate: true}, ca: [ca.pem]}"), []string{
 			`f:4:38: connections[0].certificate.key: a private key belongs to its certificate and cannot be generated; openssl genpkey`}},
 		{"a private key in the file itself", certified("auth: certificate\n    certificate: {cert: gw.pem, key: {inline: canary}, ca: [ca.pem]}"), []string{

@@ -175,7 +175,7 @@ var connectionKind = object(
 	at("child", choice(ChildCombined, ChildPerPair), func(c *Connection) *Child { return &c.Child }, "one Child SA for all networks, or one per pair"),
 	at("narrow", choice(NarrowAccept, NarrowRefuse), func(c *Connection) *Narrow { return &c.Narrow }, "what to do with an answer that is narrower than asked"),
 	at("idle_timeout", duration(0, 168*time.Hour), func(c *Connection) *time.Duration { return &c.IdleTimeout }, "time without traffic until the tunnel goes down; 0s: never"),
-	at("allow_weak", truth, func(c *Connection) *bool { return &c.AllowWeak }, "allow weak algorithms in the proposals"),
+	at("allow_weak", truth, func(c *Connection) *bool { return &c.AllowWeak }, "allow weak algorithms in the proposals, and SHA-1 in signatures of RSA peers without RFC 7427"),
 	at("bgp", bgpPointerKind, func(c *Connection) **BGP { return &c.BGP }, "with routing: bgp"),
 	at("device", object(
 		at("vendor", label, func(d *Device) *string { return &d.Vendor }, "vendor"),

@@ -23,6 +23,7 @@ const (
 	ChildRekeyed             // Child replaced Old
 	ChildFailed              // a Child SA could not be made, the IKE SA lives: Reason, Hint
 	Failed                   // a negotiation ended before there was an IKE SA: Reason, Hint, Initiator
+	Reachable                // the way to Tunnel's peer has come back: a retry need not wait for its time
 	Traffic                  // a packet waits for the connection
 	Delete                   // the connection's life ends
 	Wake                     // the time that Output.Wake asked for has come
@@ -30,7 +31,7 @@ const (
 
 func (k Kind) String() string {
 	return [...]string{"begin", "admin-up", "admin-down", "ike-up", "ike-down", "child-up", "child-down", "child-rekeyed",
-		"child-failed", "failed", "traffic", "delete", "wake"}[k]
+		"child-failed", "failed", "reachable", "traffic", "delete", "wake"}[k]
 }
 
 // An Event is one fact. Fields that the Kind does not name are not looked at.

@@ -64,6 +64,10 @@ func (c *Connection) note(now time.Time, t *facts, ev Event) {
 		c.ended(now, t, ev)
 	case Failed:
 		c.failed(now, t, ev)
+	case Reachable:
+		if !t.retryAt.IsZero() {
+			t.retryAt, t.failures = now, 0
+		}
 	}
 }
 

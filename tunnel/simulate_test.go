@@ -127,6 +127,7 @@ func (s *sim) fault() {
 		s.handle(Event{Kind: AdminUp, Tunnel: s.rnd.IntN(3) - 1})
 	case 7:
 		s.handle(Event{Kind: Failed, Tunnel: i, Reason: AuthFailed}) // a stranger
+		s.handle(Event{Kind: Reachable, Tunnel: i})
 	case 8, 9:
 		if len(p.sessions) > 0 {
 			s.end(i, p.sessions[0], []Reason{DPDTimeout, PeerDeleted, ""}[s.rnd.IntN(3)])

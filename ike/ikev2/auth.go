@@ -245,9 +245,6 @@ func (s *SA) authRefused(now time.Time, m *message) error {
 		reason, hint = s.reasonOf(refusal, opAuth)
 		s.offers = s.explain(refusal, opAuth)
 	}
-	if reason == session.AuthFailed {
-		hint += s.ppkHint()
-	}
 	s.release(m.request.child)
 	if refusal != nil && refusal.notify == wire.NotifyAuthenticationFailed {
 		if s.p.cfg.Auth.Certified(s.p.cfg.Peer) != nil {
@@ -256,6 +253,9 @@ func (s *SA) authRefused(now time.Time, m *message) error {
 			s.tryOlderKey(now)
 			return nil
 		}
+	}
+	if reason == session.AuthFailed {
+		hint += s.ppkHint()
 	}
 	s.end(now, reason, hint)
 	return nil
@@ -292,10 +292,15 @@ func remoteName(id *wire.ID) string {
 // becomeEstablished is the only way to that state, and only verified AUTH leads here (CVE-2014-2338).
 func (s *SA) becomeEstablished(now time.Time) {
 	s.state, s.upSince = established, now
+	if s.handshake.bare != nil {
+		s.ppk = s.p.cfg.PPK.ID
+	}
 	s.setLifetime(now)
 	s.p.emit(session.Event{Kind: session.IKEUp, Time: now, IKE: s.info()})
-	if weak := s.suite.Weak(); weak != "" {
-		s.p.emit(session.Event{Kind: session.Weak, Time: now, Hint: weak, IKE: s.info()})
+	for _, weak := range []string{s.suite.Weak(), s.handshake.weak} {
+		if weak != "" {
+			s.p.emit(session.Event{Kind: session.Weak, Time: now, Hint: weak, IKE: s.info()})
+		}
 	}
 	s.forget()
 }

@@ -30,6 +30,7 @@ type handshake struct {
 	bad      int    // responder: messages that did not open
 
 	secret    auth.Secret     // the one of ours that the peer has
+	weak      string          // what is weak about a proof, ours or the peer's
 	announced []auth.Hash     // what we said that we verify signatures with
 	hashes    []auth.Hash     // what the peer said
 	certReqs  []*wire.CertReq // of the responder

@@ -72,6 +72,9 @@ func (l *lab) logEvent(g *gateway, e session.Event) {
 		if e.IKE.Secret != "" {
 			secret = ", the " + e.IKE.Secret + " key"
 		}
+		if e.IKE.PPK != "" {
+			secret += ", ppk " + e.IKE.PPK
+		}
 		l.logf("%s: %v %s, %s === %s, nat %s%s", g.name, e.Kind, e.IKE.Suite, e.IKE.LocalID, e.IKE.RemoteID, e.IKE.NAT, secret)
 	case session.Moved:
 		l.logf("%s: %v to %v, nat %s", g.name, e.Kind, e.IKE.Path, e.IKE.NAT)

@@ -90,9 +90,7 @@ func (p *peer) Do(now time.Time, cmd session.Command) session.Output {
 	case session.Rekey:
 		p.rekey(now, c.IKE)
 	case session.Probe:
-		if s := p.current(); s != nil && s.open == nil {
-			s.want(now, task{op: opLiveness})
-		}
+		p.probe(now)
 	case session.PathSeen:
 		p.packetSeen(now, c.Child, c.Path)
 	case session.PathChanged:
@@ -141,6 +139,18 @@ func (p *peer) close(now time.Time, c session.Close) {
 		p.childOp(session.ChildOp{Op: session.Remove, ID: f.id})
 	}
 	p.fading = nil
+}
+
+// probe asks now what would be asked later.
+func (p *peer) probe(now time.Time) {
+	for _, s := range p.sas {
+		if s.open != nil {
+			s.repeat(now)
+		}
+	}
+	if s := p.current(); s != nil && s.open == nil {
+		s.want(now, task{op: opLiveness})
+	}
 }
 
 func (p *peer) rekey(now time.Time, ike bool) {

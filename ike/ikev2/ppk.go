@@ -172,5 +172,5 @@ func (s *SA) ppkHint() string {
 	if s.handshake.bare == nil {
 		return ""
 	}
-	return fmt.Sprintf(", and the id and secret of ppk %q", s.p.cfg.PPK.ID)
+	return fmt.Sprintf("; or ppk %q differs: compare its id and secret on both ends", s.p.cfg.PPK.ID)
 }

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -65,10 +66,12 @@ func (s *SA) prove(w ourselves, octets []byte) (*wire.Auth, error) {
 	if w.signer == nil {
 		return &wire.Auth{Method: wire.AuthSharedKey, Data: auth.PSKAuth(s.suite.PRF, w.secret.Key, octets)}, nil
 	}
-	proof, err := w.signer.Sign(s.p.source(), octets, s.handshake.hashes, s.p.cfg.Auth.Certified(s.p.cfg.Peer).Policy)
+	policy := s.p.cfg.Auth.Certified(s.p.cfg.Peer).Policy
+	proof, err := w.signer.Sign(s.p.source(), octets, s.handshake.hashes, policy)
 	if err != nil {
 		return nil, certified(err)
 	}
+	s.handshake.weak = cmp.Or(s.handshake.weak, policy.Weak(proof))
 	return proof, nil
 }
 
@@ -90,6 +93,7 @@ func (s *SA) believe(now time.Time, cfg *Config, claimed auth.ID, m *message, oc
 		refused.offers = s.explainProof(cfg, claimed, m, nil, err)
 		return refused
 	}
+	s.handshake.weak = cmp.Or(s.handshake.weak, c.Policy.Weak(m.auth))
 	return nil
 }
 

@@ -169,7 +169,7 @@ func (s *SA) begin(now time.Time, n *SA, x *mixture) error {
 	n.fragments = s.fragments
 	n.mobike = mobike{on: s.mobike.on, began: s.mobike.began}
 	n.keys, n.path, n.nat, n.upSince, n.heardAt = keys, s.path, s.nat, now, now
-	n.localID, n.remoteID, n.secret = s.localID, s.remoteID, s.secret
+	n.localID, n.remoteID, n.secret, n.ppk = s.localID, s.remoteID, s.secret, s.ppk // SK_d carries a PPK on (RFC 8784 §3)
 	s.p.add(n)
 	return nil
 }

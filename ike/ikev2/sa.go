@@ -43,6 +43,7 @@ type SA struct {
 
 	localID, remoteID string
 	secret            string // name of the pre-shared key that the peer used; empty with certificates
+	ppk               string // id of the PPK that is in the keys; empty: none is
 	initialContact    bool
 	pollAt            time.Time // look for a first packet on a Child SA that the peer made
 
@@ -421,7 +422,7 @@ func (s *SA) forget() {
 // info describes the SA for events.
 func (s *SA) info() session.IKEInfo {
 	out := session.IKEInfo{Version: 2, Initiator: s.initiator, SPIi: s.spiI, SPIr: s.spiR, LocalID: s.localID, RemoteID: s.remoteID, Secret: s.secret,
-		NAT: s.nat.String(), Path: s.path, Established: s.upSince, RekeyAt: s.rekeyAt, InitialContact: s.initialContact}
+		PPK: s.ppk, NAT: s.nat.String(), Path: s.path, Established: s.upSince, RekeyAt: s.rekeyAt, InitialContact: s.initialContact}
 	if s.suite.PRF != nil {
 		out.Suite = s.suite.String()
 	}

@@ -70,9 +70,17 @@ func (s *SA) send(now time.Time) {
 	wait, _ := r.backoff.Wait(r.sent)
 	r.resendAt = now.Add(wait)
 	if r.sent > 1 {
-		s.p.emit(session.Event{Kind: session.Message, Time: now, Sent: true, Again: true, Exchange: r.exchange.String(), MessageID: r.id,
-			Size: size(r.bytes), Story: "ask again: no answer yet", IKE: s.info()})
+		s.repeat(now)
+		return
 	}
+	s.p.send(s.path, r.bytes...)
+}
+
+// repeat sends the open request again, bit by bit the same (RFC 7296 §2.1).
+func (s *SA) repeat(now time.Time) {
+	r := s.open
+	s.p.emit(session.Event{Kind: session.Message, Time: now, Sent: true, Again: true, Exchange: r.exchange.String(), MessageID: r.id,
+		Size: size(r.bytes), Story: "ask again: no answer yet", IKE: s.info()})
 	s.p.send(s.path, r.bytes...)
 }
 

@@ -74,7 +74,8 @@ type (
 	}
 	// Rekey replaces the IKE SA, or each Child SA, now.
 	Rekey struct{ IKE bool }
-	// Probe asks for a liveness check now, whatever the traffic says (RFC 7296 §2.4).
+	// Probe asks for a liveness check now, whatever the traffic says (RFC 7296 §2.4). A request that is open is sent once more
+	// instead, which costs it no try: whoever gives this command knows that the way to the peer has just come back.
 	Probe struct{}
 	// Spent says that a Child SA has come near its limit of packets or bytes.
 	Spent struct{ Child esp.ChildID }
@@ -175,6 +176,7 @@ type IKEInfo struct {
 	Suite             string // "aes256gcm16-prfsha384-ecp384"
 	LocalID, RemoteID string
 	Secret            string // "current" or "previous": the pre-shared key that the peer used; empty with certificates (F5)
+	PPK               string // id of the post-quantum pre-shared key in the keys (RFC 8784); empty: none is
 	NAT               string // none | local | peer | both
 	Path              esp.Path
 	Established       time.Time

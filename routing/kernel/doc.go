@@ -26,10 +26,10 @@
 //
 // It is level-triggered: each change makes the whole wanted state anew, reads what is there, and does the difference, by
 // replacing and never by deleting and adding (which loses packets in between). So doing it again does nothing, and a timer
-// or netlink events may call Reconcile at any time.
+// or a Watch, which hears of changes by others, may lead to Reconcile at any time.
 //
-// Not done here: watching netlink for changes by others; policy rules; VRFs; sysctls other than the three of
+// Not done here: policy rules; VRFs; sysctls other than the three of
 // EnableForwarding.
 //
-// Start reading at wanted.go, then plan.go; kernel.go does what they say.
+// Start reading at wanted.go, then plan.go; kernel.go does what they say. watch.go is a thing of its own.
 package kernel

@@ -55,7 +55,12 @@ func (k *Kernel) bringLink() error {
 	if dev.Attrs().MTU != k.link.mtu {
 		try(fmt.Sprintf("MTU %d", k.link.mtu), k.nl.LinkSetMTU(dev, k.link.mtu))
 	}
+	there, err := k.nl.AddrList(dev, netlink.FAMILY_ALL)
+	try("reading its addresses", err)
 	for _, a := range k.link.addrs {
+		if slices.ContainsFunc(there, toAddr(a).Equal) && slices.Contains(k.added, a) {
+			continue // replacing it would be one more change that a Watch tells of
+		}
 		err := k.nl.AddrReplace(dev, toAddr(a))
 		try("address "+a.String(), err)
 		if err == nil && !slices.Contains(k.added, a) {

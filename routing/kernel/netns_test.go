@@ -28,6 +28,10 @@ func namespace(t *testing.T) (tun netlink.Link) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Skipf("left out: no network namespace: %v", err)
 	}
+	// No address is tentative for a second: that would be news in the middle of a later test.
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0); err != nil {
+		t.Skipf("left out: no IPv6: %v", err)
+	}
 	dev := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "twinbore0"}, Mode: netlink.TUNTAP_MODE_TUN, Flags: netlink.TUNTAP_NO_PI, NonPersist: true, Queues: 1}
 	if err := netlink.LinkAdd(dev); err != nil {
 		t.Skipf("left out: no TUN device: %v", err)

@@ -96,6 +96,7 @@ type IKE struct {
 	LocalID        string    `json:"local_id"`
 	RemoteID       string    `json:"remote_id"`
 	Secret         *string   `json:"secret"` // current | previous: the pre-shared key in use (F5); null with certificates
+	PPK            *string   `json:"ppk"`    // id of the post-quantum pre-shared key in the keys (RFC 8784); null: none is
 }
 
 // Child is a pair of ESP SAs.

@@ -19,6 +19,7 @@ import (
 	"twinbore/esp"
 	"twinbore/ike"
 	"twinbore/ike/session"
+	"twinbore/routing/kernel"
 	"twinbore/tunnel"
 	"twinbore/tunnel/datapath"
 )
@@ -107,6 +108,10 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		finder:  finder{lookup: systemLookup, route: routeTo, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
 		head:    head,
 		started: time.Now(), ends: map[string]*end{}, deleted: make(chan struct{}),
+	}
+	if opts.Listen == nil { // the outside is this host's own network
+		d.loop.carriers = kernel.Carriers
+		d.watch = func(ctx context.Context) { d.watchHost(ctx, cfg.Gateway.Datapath.TUN.Routes.Protocol) }
 	}
 	for _, c := range conns {
 		if err := d.loop.add(c, opts); err != nil {
@@ -220,7 +225,7 @@ func showGateway(g config.Gateway, mode, version string) api.Gateway {
 func forwarding(conns []config.Connection, tun config.TUN) []datapath.Connection {
 	var out []datapath.Connection
 	for _, c := range conns {
-		f := datapath.Connection{Name: c.Name, Networks: c.RemoteNetworks, PathMTU: c.PathMTU, MSS: c.MaxMSS}
+		f := datapath.Connection{Name: c.Name, Networks: c.RemoteNetworks, PathMTU: pathMTU(c, tun), MSS: c.MaxMSS}
 		if len(c.LocalNetworks) > 0 {
 			f.Local = c.LocalNetworks
 		}

@@ -63,6 +63,12 @@ connections:
       - {remote: 198.51.100.2, local_id: "O=Example, CN=left", remote_id: "O=Example, CN=right"}
 `
 
+// certRight is the other end, which takes its peer at any address.
+var certRight = strings.NewReplacer("name: left", "name: right", "outside: {address: 192.0.2.10}", "outside: {address: [198.51.100.1, 198.51.100.2]}",
+	"  networks: [10.1.0.0/16]", "  networks: [10.2.0.0/16]", "name: hq", "name: branch\n    role: cloud\n    start: wait", "[10.2.0.0/16]", "[10.1.0.0/16]",
+	"left.pem", "right.pem", "left.key", "right.key", "remote: 198.51.100.1", "remote: any", "remote: 198.51.100.2", "remote: any",
+	"left.example", "right.example", "right.example", "left.example", "CN=left", "CN=right", "CN=right", "CN=left").Replace(certConfig)
+
 // load writes a configuration beside the certificates and reads it.
 func (p pki) load(t *testing.T, text string) *config.Config {
 	t.Helper()
@@ -136,16 +142,12 @@ func TestCertificateProblems(t *testing.T) {
 
 // A certificate connection comes up between two gateways, the responder taking its peer at any address (R55, R60).
 func TestTunnelsWithCertificates(t *testing.T) {
-	right := strings.NewReplacer("name: left", "name: right", "outside: {address: 192.0.2.10}", "outside: {address: [198.51.100.1, 198.51.100.2]}",
-		"  networks: [10.1.0.0/16]", "  networks: [10.2.0.0/16]", "name: hq", "name: branch\n    role: cloud\n    start: wait", "[10.2.0.0/16]", "[10.1.0.0/16]",
-		"left.pem", "right.pem", "left.key", "right.key", "remote: 198.51.100.1", "remote: any", "remote: 198.51.100.2", "remote: any",
-		"left.example", "right.example", "right.example", "left.example", "CN=left", "CN=right", "CN=right", "CN=left").Replace(certConfig)
 	synctest.Test(t, func(t *testing.T) {
 		p := newPKI(t) // its time is that of the bubble
 		net := simnet.New(1)
 		t.Cleanup(net.Close)
 		net.SetLinks(simnet.Link{Latency: 10 * time.Millisecond})
-		r, run := buildFrom(t, net, p.load(t, right), nil)
+		r, run := buildFrom(t, net, p.load(t, certRight), nil)
 		run()
 		l, run := buildFrom(t, net, p.load(t, certConfig), nil)
 		run()

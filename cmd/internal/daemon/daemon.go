@@ -53,8 +53,9 @@ type Daemon struct {
 	bare     bool // there are sockets for ESP without UDP
 	routes   *routes
 	loop     *loop
-	api      *api.Server  // nil: none
-	control  net.Listener // api's
+	watch    func(ctx context.Context) // the host's network; nil: there is none to watch
+	api      *api.Server               // nil: none
+	control  net.Listener              // api's
 	opened   cleanup
 	running  sync.WaitGroup
 	ended    chan struct{} // closed when nobody reads mail any more

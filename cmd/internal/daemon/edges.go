@@ -101,15 +101,29 @@ func sourcesIn(networks []netip.Prefix, own []netip.Addr) []netip.Addr {
 	return out
 }
 
+const (
+	ethernetMTU = 1500 // octets
+	maxOverhead = 128  // octets around an inner packet: IPv6, UDP, ESP, IV, padding and tag come to 121 at most
+)
+
+// pathMTU is how many octets of an outer packet the path to a connection's peers takes: what is known of the provider's, and
+// Ethernet's otherwise. It is larger where the device is made for larger packets: who asks for those has the network for them.
+func pathMTU(c config.Connection, device config.TUN) int {
+	if c.PathMTU != 0 {
+		return c.PathMTU
+	}
+	if device.MTU > ethernetMTU {
+		return device.MTU + maxOverhead
+	}
+	return ethernetMTU
+}
+
 // deviceMTU is what fits through every tunnel, whichever of the offered suites is chosen, in UDP or not. Larger packets
 // than a tunnel takes are answered by the data path, which knows its suite.
 func deviceMTU(conns []config.Connection) int {
-	mtu := 1500
+	mtu := ethernetMTU
 	for _, c := range conns {
-		path := c.PathMTU
-		if path == 0 {
-			path = 1500
-		}
+		path := pathMTU(c, config.TUN{})
 		for _, t := range c.Tunnels {
 			outer6 := t.Remote.Addr.Is6() || t.Remote.Host != ""
 			for _, alg := range algorithmsOf(c.ESP) {

@@ -38,6 +38,25 @@ func TestDeviceMTUFitsEveryOfferedSuite(t *testing.T) {
 	}
 }
 
+// A device for jumbo frames is of use only if the data path lets such packets through, so it takes the path to be as
+// large; the path of a provider that is known stays what it is.
+func TestALargeDeviceMeansALargePath(t *testing.T) {
+	for _, c := range []struct {
+		gateway, connection string
+		want                int
+	}{
+		{"", "", 1500},
+		{"datapath: {tun: {mtu: 1400}}", "", 1500},
+		{"datapath: {tun: {mtu: 8938}}", "", 9066},
+		{"datapath: {tun: {mtu: 8938}}", "    provider: gcp\n", 1460},
+	} {
+		cfg := load(t, c.gateway, c.connection)
+		if got := forwarding(cfg.Connections, cfg.Gateway.Datapath.TUN)[0].PathMTU; got != c.want {
+			t.Errorf("%q, %q: got %d, want %d", c.gateway, c.connection, got, c.want)
+		}
+	}
+}
+
 func TestOutsideAddresses(t *testing.T) {
 	cfg := load(t, "", "")
 	if addrs, fixed := outsideAddrs(cfg.Gateway.Outside, cfg.Connections); fixed || len(addrs) != 2 || !addrs[0].IsUnspecified() {

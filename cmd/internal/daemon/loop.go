@@ -39,7 +39,8 @@ type (
 		done api.Done
 		err  error
 	}
-	stop struct{}
+	stirred struct{} // the host's network has changed
+	stop    struct{}
 )
 
 // A loop owns the connections: everything that it has is its goroutine's.
@@ -57,6 +58,11 @@ type loop struct {
 	conns    []*connection
 	ends     map[string]*end // by peer, "connection/tunnel"
 	deleted  chan struct{}   // closed once every connection is deleted
+
+	carriers    func() ([]netip.Addr, error) // this host's addresses that packets can leave with; nil: the network is not its
+	carried     []netip.Addr                 // as last looked at
+	stirredAt   time.Time                    // the network has changed and was not looked at since; zero: no
+	lookedUntil time.Time                    // it is not looked at before
 }
 
 // A connection is one VPN connection: what decides for it, and what the status shows besides.
@@ -87,6 +93,7 @@ type end struct {
 	children []session.ChildInfo
 	path     esp.Path   // outer addresses last used
 	leaves   netip.Addr // our address by the route to the peer, as last looked at
+	cut      bool       // the host's network had no way to the peer then
 	search   int        // number of the search for addresses that counts
 	failure  *api.Failure
 	lost     string      // why the last search found none
@@ -97,12 +104,6 @@ type end struct {
 func (l *loop) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	var looking <-chan time.Time
-	if l.roams() {
-		tick := time.NewTicker(lookEvery)
-		defer tick.Stop()
-		looking = tick.C
-	}
 	for {
 		if at := l.nextWake(); !at.IsZero() {
 			timer.Reset(time.Until(at))
@@ -112,13 +113,15 @@ func (l *loop) run(ctx context.Context) {
 			return
 		case <-l.mail.ready:
 		case <-timer.C:
-		case <-looking:
-			l.look()
 		}
 		for _, mail := range l.mail.take() {
 			l.handle(ctx, time.Now(), mail)
 		}
 		now := time.Now()
+		if !l.stirredAt.IsZero() && !now.Before(l.lookedUntil) {
+			l.stirredAt = time.Time{}
+			l.look(ctx, now)
+		}
 		for _, c := range l.conns {
 			if !c.wake.IsZero() && !c.wake.After(now) {
 				l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Wake})
@@ -129,6 +132,9 @@ func (l *loop) run(ctx context.Context) {
 
 func (l *loop) nextWake() time.Time {
 	var first time.Time
+	if !l.stirredAt.IsZero() {
+		first = l.lookedUntil
+	}
 	for _, c := range l.conns {
 		if !c.wake.IsZero() && (first.IsZero() || c.wake.Before(first)) {
 			first = c.wake
@@ -159,6 +165,8 @@ func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
 		}
 	case found:
 		l.start(ctx, now, m)
+	case stirred:
+		l.stirredAt = now
 	case question:
 		m.reply <- l.status(now)
 	case order:

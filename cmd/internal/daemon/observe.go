@@ -35,6 +35,7 @@ func (l *loop) observe(ctx context.Context, now time.Time, ev session.Event) {
 	switch ev.Kind {
 	case session.IKEUp:
 		l.routes.pin(e.peer, ev.IKE.Path.Remote.Addr())
+		l.settled(e)
 		fact.Kind = tunnel.IKEUp
 	case session.IKEDown:
 		fact.Kind = tunnel.IKEDown
@@ -50,6 +51,7 @@ func (l *loop) observe(ctx context.Context, now time.Time, ev session.Event) {
 		fact.Kind = tunnel.Failed
 	case session.Moved:
 		l.routes.pin(e.peer, ev.IKE.Path.Remote.Addr())
+		l.settled(e)
 		return
 	default:
 		return

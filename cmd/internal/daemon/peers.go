@@ -37,7 +37,7 @@ func (d *Daemon) peers(ctx context.Context, cfg *config.Config, opts Options) ([
 			}
 			if c.Auth == config.AuthCertificate {
 				p.LocalID = proof.local[j]
-				p.Auth.Certificates = []auth.CertifiedPeer{proof.peer(name)}
+				p.Auth.Certificates = []auth.CertifiedPeer{proof.peer(name, auth.Policy{InsecureSHA1: c.AllowWeak})}
 			} else {
 				p.Auth.Secrets = d.secretsOf(ctx, store, name, t.PSK)
 			}
@@ -64,8 +64,8 @@ func (d *Daemon) certificationOf(ctx context.Context, cfg *config.Config, i int)
 }
 
 // peer is how one tunnel uses what was loaded.
-func (c certification) peer(name string) auth.CertifiedPeer {
-	out := auth.CertifiedPeer{Peer: name, Trust: c.trust}
+func (c certification) peer(name string, policy auth.Policy) auth.CertifiedPeer {
+	out := auth.CertifiedPeer{Peer: name, Trust: c.trust, Policy: policy}
 	if c.signer != nil {
 		out.Signers = []*auth.Signer{c.signer}
 	}

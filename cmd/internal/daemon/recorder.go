@@ -108,7 +108,11 @@ func tell(ev session.Event) string {
 		if ev.IKE.Initiator {
 			role = "begun by us"
 		}
-		return fmt.Sprintf("%s, %s === %s, %s, nat %s", ev.IKE.Suite, ev.IKE.LocalID, ev.IKE.RemoteID, role, ev.IKE.NAT)
+		text := fmt.Sprintf("%s, %s === %s, %s, nat %s", ev.IKE.Suite, ev.IKE.LocalID, ev.IKE.RemoteID, role, ev.IKE.NAT)
+		if ev.IKE.PPK != "" {
+			text += fmt.Sprintf(", ppk %q", ev.IKE.PPK)
+		}
+		return text
 	case session.ChildUp, session.ChildRekeyed:
 		text := fmt.Sprintf("%s, spi in %v out %v, %s === %s", ev.Child.Suite, ev.Child.SPIIn, ev.Child.SPIOut,
 			strings.Join(showSelectors(ev.Child.Local), " "), strings.Join(showSelectors(ev.Child.Remote), " "))

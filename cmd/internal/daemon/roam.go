@@ -1,55 +1,138 @@
 package daemon
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"time"
 
 	"twinbore/ike/session"
+	"twinbore/routing/kernel"
+	"twinbore/tunnel"
 )
 
-// lookEvery is how often the routes to the peers are asked whether our own address has changed (R12, R14).
-const lookEvery = time.Second
+// watchAgain is how long after a watch of the host's network has failed it is tried again. Each try looks at the
+// network, so that a host that tells nothing is asked.
+const watchAgain = time.Second
 
-// roams reports whether an end's own address may change while the gateway runs: nothing names it, the route does.
-func (l *loop) roams() bool {
-	for _, e := range l.ends {
-		if !e.local.IsValid() {
-			return true
+// rest is how many times as long as looking took nobody looks again: a host whose routes never stand still must not keep us
+// from all else.
+const rest = 10
+
+// watchHost tells the loop and the routes of changes of the host's network, until ctx is done. Routes of protocol are ours.
+func (d *Daemon) watchHost(ctx context.Context, protocol int) {
+	for tries := 0; ; tries++ {
+		w, err := kernel.NewWatch(protocol)
+		d.stirred()
+		if err == nil {
+			err = w.Run(ctx, d.stirred)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if tries == 0 {
+			d.log.Warn("the host does not tell of changes of its network: it is asked every second", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(watchAgain):
 		}
 	}
-	return false
 }
 
-// look tells IKE where the route to a peer has come to leave with another address than before.
-func (l *loop) look() {
-	for _, e := range l.ends {
-		if e.local.IsValid() || len(e.ikes) == 0 || !e.path.Remote.IsValid() {
-			continue
+// stirred says that the host's network has changed.
+func (d *Daemon) stirred() {
+	d.mail.post(stirred{})
+	d.routes.stir()
+}
+
+// look finds out what a change of the host's network means for each tunnel: that our packets leave with another address
+// (R12, R14), or that the way to the peer, which was cut, is there again (R13).
+func (l *loop) look(ctx context.Context, now time.Time) {
+	begun := time.Now()
+	carriers, err := l.carriers()
+	if err != nil {
+		l.log.Warn("cannot look at the host's network", "err", err)
+		return
+	}
+	news := slices.ContainsFunc(carriers, func(a netip.Addr) bool { return !slices.Contains(l.carried, a) })
+	l.carried = carriers
+	for _, c := range l.conns {
+		for _, e := range c.ends {
+			l.lookAt(ctx, now, e, news)
 		}
-		before := e.leaves
-		own, err := l.finder.route(e.path.Remote.Addr())
-		if err != nil || own == before {
-			continue // without a route there is nothing to change to
+	}
+	l.lookedUntil = now.Add(rest * time.Since(begun))
+}
+
+// lookAt looks at one tunnel. With news this host has an address that it had not.
+func (l *loop) lookAt(ctx context.Context, now time.Time, e *end, news bool) {
+	remote := e.path.Remote.Addr()
+	if !remote.IsValid() {
+		if news && e.lost != "" { // the peer's name could not be found; now it may be
+			l.revive(ctx, now, e)
 		}
+		return
+	}
+	own, err := l.finder.route(remote)
+	if err == nil && len(e.ikes) > 0 && l.move(e, own) {
+		return
+	}
+	used := e.path.Local.Addr()
+	if len(e.ikes) == 0 && !e.local.IsValid() {
+		used = own // the next attempt is made from there
+	}
+	was := e.cut
+	if e.cut = err != nil || !slices.Contains(l.carried, used); was && !e.cut {
+		l.revive(ctx, now, e)
+	}
+}
+
+// revive asks at once what would be asked when its time has come: whether the peer is alive, or for a tunnel.
+func (l *loop) revive(ctx context.Context, now time.Time, e *end) {
+	l.log.Info("the way to the peer is there again", "peer", e.peer)
+	l.recorder.note(e, now, "reachable", "", "this host's network can reach the peer again")
+	l.engine.Do(e.peer, session.Probe{})
+	l.tell(ctx, now, e.conn, tunnel.Event{Kind: tunnel.Reachable, Tunnel: e.index})
+}
+
+// move tells IKE when packets to the peer have come to leave with own, which they did not before, and reports whether
+// that makes a difference.
+func (l *loop) move(e *end, own netip.Addr) bool {
+	before := e.leaves
+	if e.local.IsValid() || own == before {
+		return false
+	}
+	e.leaves = own
+	used := e.path.Local.Addr()
+	if !relocated(used, before, own, l.carried) {
+		return false
+	}
+	l.log.Info("our outside address has changed", "peer", e.peer, "local", own.String(), "was", used.String())
+	l.engine.Do(e.peer, session.PathChanged{Local: own})
+	return true
+}
+
+// settled notes by which of our addresses the host's routes lead to a peer that has just come up, or has moved: a later
+// change is one against that. The peer may have found us at another.
+func (l *loop) settled(e *end) {
+	if e.local.IsValid() || l.carriers == nil {
+		return
+	}
+	if own, err := l.finder.route(e.path.Remote.Addr()); err == nil {
 		e.leaves = own
-		used := e.path.Local.Addr()
-		if !relocated(used, before, own, ownAddresses) {
-			continue
-		}
-		l.log.Info("our outside address has changed", "peer", e.peer, "local", own.String(), "was", used.String())
-		l.engine.Do(e.peer, session.PathChanged{Local: own})
 	}
 }
 
 // relocated reports whether what was sent from used must now be sent from own, which the route says and which was before
 // until now. A peer may have found us at another address than the route's: as long as that is ours, it is good.
-func relocated(used, before, own netip.Addr, ours func() []netip.Addr) bool {
+func relocated(used, before, own netip.Addr, ours []netip.Addr) bool {
 	switch used {
 	case own:
 		return false
 	case before:
 		return true
 	}
-	return !slices.Contains(ours(), used)
+	return !slices.Contains(ours, used)
 }

@@ -33,6 +33,7 @@ type routes struct {
 	host    host // nil: there is nothing to bring anywhere
 	gateway *datapath.Gateway
 	ready   chan struct{} // holds one token while there may be work
+	stirs   chan struct{} // holds one token while others may have changed the host's tables
 
 	mu    sync.Mutex // guards the rest
 	want  []routing.Route
@@ -41,7 +42,7 @@ type routes struct {
 }
 
 func newRoutes(log *slog.Logger, h host, g *datapath.Gateway) *routes {
-	return &routes{log: log, host: h, gateway: g, ready: make(chan struct{}, 1), peers: map[string]netip.Addr{}}
+	return &routes{log: log, host: h, gateway: g, ready: make(chan struct{}, 1), stirs: make(chan struct{}, 1), peers: map[string]netip.Addr{}}
 }
 
 // publish says what is wanted from now on; the caller must not change want afterwards.
@@ -70,9 +71,14 @@ func (r *routes) applied() bool {
 	return r.ok
 }
 
-func (r *routes) nudge() {
+func (r *routes) nudge() { token(r.ready) }
+
+// stir says that others may have changed the host's tables, which is looked at as soon as there is time for it (R19).
+func (r *routes) stir() { token(r.stirs) }
+
+func token(c chan struct{}) {
 	select {
-	case r.ready <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -87,8 +93,10 @@ func (r *routes) run(ctx context.Context) {
 	defer tick.Stop()
 	last := ""
 	for {
+		begun := time.Now()
 		r.gateway.SetOwn(ownAddresses())
 		err := r.apply(ctx)
+		pause := time.NewTimer(rest * time.Since(begun))
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -104,7 +112,14 @@ func (r *routes) run(ctx context.Context) {
 			return
 		case <-r.ready:
 		case <-tick.C:
+		case <-r.stirs:
+			select {
+			case <-ctx.Done():
+			case <-r.ready:
+			case <-pause.C:
+			}
 		}
+		pause.Stop()
 	}
 }
 

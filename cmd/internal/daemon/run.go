@@ -26,6 +26,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		part(2, "control socket", func(ctx context.Context) error { return d.api.Run(ctx, d.control) })
 	}
 	d.running.Go(func() { d.routes.run(inner) })
+	if d.watch != nil {
+		d.running.Go(func() { d.watch(inner) })
+	}
 	d.running.Go(func() {
 		defer close(d.ended)
 		d.loop.run(inner)

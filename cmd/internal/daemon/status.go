@@ -86,7 +86,7 @@ func showOuter(used netip.AddrPort, configured string) *string {
 func showIKE(now time.Time, i session.IKEInfo) *api.IKE {
 	out := &api.IKE{Version: i.Version, Role: "responder", SPIInitiator: fmt.Sprintf("%016x", i.SPIi), SPIResponder: fmt.Sprintf("%016x", i.SPIr),
 		Suite: i.Suite, Established: api.Stamp(i.Established), RekeyInSeconds: secondsTo(now, i.RekeyAt), NAT: i.NAT,
-		LocalID: i.LocalID, RemoteID: i.RemoteID, Secret: api.Ptr(i.Secret)}
+		LocalID: i.LocalID, RemoteID: i.RemoteID, Secret: api.Ptr(i.Secret), PPK: api.Ptr(i.PPK)}
 	if i.Initiator {
 		out.Role = "initiator"
 	}

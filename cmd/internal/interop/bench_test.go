@@ -16,57 +16,68 @@ import (
 )
 
 const (
-	benchRepeats = 3
+	benchRepeats = 5
 	benchSeconds = "3"
 	addrA, addrB = "10.1.0.1", "10.2.0.1" // inner addresses of a and b
 	clockTicks   = 100                    // of /proc/PID/stat, USER_HZ
 	anchor       = "wireguard-go"         // that the ratios are to
 )
 
-// A contender is a pair of gateways. start brings them up at a and b and returns the two daemons.
+// A contender is a pair of gateways. start brings them up at a and b, with cables of an MTU of so many octets, and returns
+// the daemons. loads are what it carries; more than the common ones only where it is told.
 type contender struct {
 	name  string
-	start func(l *lab) (a, b *process, err error)
+	start func(l *lab, mtu int) (daemons []*process, err error)
+	loads []load
 }
 
-// A load is what goes through the gateways, from a to b. run returns what arrived: bits, and a rate.
+// A load is what goes through the gateways, from a to b, on cables of an MTU. run returns what arrived, in bits, and
+// the rate, or the time that something took.
 type load struct {
 	name, unit string
 	per        float64 // of the rate, in one unit
+	mtu        int
 	run        func(l *lab) (bits, rate float64, err error)
 }
 
 // ours is twinbore with a suite and offloads as the configuration has them, ESP in UDP; bare is twinbore with ESP without.
-func ours(name, esp, offloads string) contender {
-	return contender{name, func(l *lab) (a, b *process, err error) { return l.twinbores(esp, offloads, "always") }}
+func ours(name, esp, offloads string, loads ...load) contender {
+	return contender{name, func(l *lab, mtu int) ([]*process, error) { return l.twinbores(esp, offloads, "always", mtu) }, loads}
 }
 
-func bare(name, esp string) contender {
-	return contender{name, func(l *lab) (a, b *process, err error) { return l.twinbores(esp, "auto", "never") }}
+func bare(name, esp string, loads ...load) contender {
+	return contender{name, func(l *lab, mtu int) ([]*process, error) { return l.twinbores(esp, "auto", "never", mtu) }, loads}
 }
 
 var (
-	tcp1    = tcpLoad("TCP, 1 flow", "1")
-	tcp4    = tcpLoad("TCP, 4 flows", "4")
+	tcp1    = tcpLoad("TCP, 1 flow", "1", 1500)
+	tcp4    = tcpLoad("TCP, 4 flows", "4", 1500)
+	jumbo   = tcpLoad("TCP, 1 flow, MTU 9000", "1", 9000)
 	udp200  = udpLoad(200)
 	udp1300 = udpLoad(1300)
 
+	whole    = []load{tcp1, tcp4, udp200, udp1300, latency, jumbo}
 	gateways = []contender{
-		ours("twinbore aes128gcm16", "aes128gcm16", "auto"),
-		ours("twinbore chacha20poly1305", "chacha20poly1305", "auto"),
-		bare("twinbore aes128gcm16 without UDP", "aes128gcm16"),
-		{anchor, (*lab).wireguards},
-		{"strongSwan libipsec aes128gcm16", func(l *lab) (a, b *process, err error) { return l.charons("aes128gcm16") }},
+		ours("twinbore aes128gcm16", "aes128gcm16", "auto", whole...),
+		ours("the same, peer without GRO", "aes128gcm16", "{udp_gro: off}", tcp1),
+		ours("twinbore aes256gcm16", "aes256gcm16", "auto", tcp1),
+		ours("twinbore chacha20poly1305", "chacha20poly1305", "auto", tcp1),
+		ours("twinbore aes128-sha256", "aes128-sha256", "auto", tcp1),
+		bare("twinbore aes128gcm16 without UDP", "aes128gcm16", tcp1, tcp4, udp200, udp1300),
+		{anchor, (*lab).wireguards, whole},
+		{"strongSwan libipsec aes128gcm16", func(l *lab, _ int) ([]*process, error) { return l.charons("aes128gcm16") }, []load{tcp1, tcp4}},
+		{"no gateway", (*lab).plain, []load{tcp1, tcp4, jumbo}},
 	}
+	few     = []load{tcp1, udp200}
 	without = []contender{
-		ours("all offloads", "aes128gcm16", "auto"),
-		ours("tun_tso off", "aes128gcm16", "{tun_tso: off}"),
-		ours("tun_uso off", "aes128gcm16", "{tun_uso: off}"),
-		ours("udp_gso off", "aes128gcm16", "{udp_gso: off}"),
-		ours("udp_gro off", "aes128gcm16", "{udp_gro: off}"),
-		ours("aes_kernel off", "aes128gcm16", "{aes_kernel: off}"),
-		ours("none", "aes128gcm16", "none"),
-		{anchor, (*lab).wireguards},
+		ours("all offloads", "aes128gcm16", "auto", few...),
+		ours("tun_tso off", "aes128gcm16", "{tun_tso: off}", few...),
+		ours("tun_uso off", "aes128gcm16", "{tun_uso: off}", few...),
+		ours("udp_gso off", "aes128gcm16", "{udp_gso: off}", few...),
+		ours("udp_gro off", "aes128gcm16", "{udp_gro: off}", few...),
+		ours("aes_kernel off", "aes128gcm16", "{aes_kernel: off}", few...),
+		ours("none", "aes128gcm16", "none", few...),
+		{anchor, (*lab).wireguards, few},
 	}
 )
 
@@ -75,11 +86,11 @@ type sample struct{ rate, cpu float64 }
 
 // BenchmarkGateways compares gateways of each kind, and BenchmarkOffloads ours with one offload less each. The contenders take
 // turns, so that a change of the machine's mood meets all of them; the tables show medians.
-func BenchmarkGateways(b *testing.B) { compete(b, gateways, tcp1, tcp4, udp200, udp1300) }
+func BenchmarkGateways(b *testing.B) { compete(b, gateways, whole) }
 
-func BenchmarkOffloads(b *testing.B) { compete(b, without, tcp1, udp200) }
+func BenchmarkOffloads(b *testing.B) { compete(b, without, few) }
 
-func compete(b *testing.B, contenders []contender, loads ...load) {
+func compete(b *testing.B, contenders []contender, loads []load) {
 	needPeers(b)
 	if _, err := os.Stat(wireguard); err != nil {
 		b.Skip("needs build/bin/wireguard; to run it: sudo make bench")
@@ -87,8 +98,10 @@ func compete(b *testing.B, contenders []contender, loads ...load) {
 	samples := map[string][]sample{}
 	for range b.N * benchRepeats {
 		for _, c := range contenders {
-			if err := measure(b, c, loads, samples); err != nil {
-				b.Fatalf("%s: %v", c.name, err)
+			for _, mtu := range mtusOf(c.loads) {
+				if err := measure(b, c, mtu, samples); err != nil {
+					b.Fatalf("%s, MTU %d: %v", c.name, mtu, err)
+				}
 			}
 		}
 	}
@@ -96,14 +109,33 @@ func compete(b *testing.B, contenders []contender, loads ...load) {
 	for _, load := range loads {
 		base := middle(samples[load.name+anchor])
 		for _, c := range contenders {
+			if samples[load.name+c.name] == nil {
+				continue
+			}
 			m := middle(samples[load.name+c.name])
-			lines = append(lines, line{c.name, load.name, m.rate / load.per, load.unit, m.rate / base.rate, m.cpu, base.cpu / m.cpu})
+			l := line{Gateways: c.name, Load: load.name, Rate: m.rate / load.per, Unit: load.unit, RateRatio: m.rate / base.rate, CPU: m.cpu}
+			if m.cpu > 0 {
+				l.CPURatio = base.cpu / m.cpu
+			}
+			lines = append(lines, l)
 		}
 	}
 	report(b, lines)
 }
 
-// A line of the table, and of the JSON file build/NAME.json. The ratios are to the anchor in the same run; more is better.
+// mtusOf returns the MTUs that loads want, each once.
+func mtusOf(loads []load) []int {
+	var out []int
+	for _, load := range loads {
+		if !slices.Contains(out, load.mtu) {
+			out = append(out, load.mtu)
+		}
+	}
+	return out
+}
+
+// A line of the table, and of the JSON file build/NAME.json. The ratios are to the anchor in the same run; more is better,
+// but less is where the unit is a time. Without a daemon there is no CPU time, and no ratio to it.
 type line struct {
 	Gateways, Load string
 	Rate           float64
@@ -118,7 +150,13 @@ func report(b *testing.B, lines []line) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "load\tgateways\trate\t\tto %s\tCPU s/Gbit\tGbit/CPU s to %s\t\n", anchor, anchor)
 	for _, l := range lines {
-		fmt.Fprintf(w, "%s\t%s\t%.2f\t%s\t%.2f\t%.3f\t%.2f\t\n", l.Load, l.Gateways, l.Rate, l.Unit, l.RateRatio, l.CPU, l.CPURatio)
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%s\t%.2f\t", l.Load, l.Gateways, l.Rate, l.Unit, l.RateRatio)
+		if l.CPU > 0 {
+			fmt.Fprintf(w, "%.3f\t%.2f", l.CPU, l.CPURatio)
+		} else {
+			fmt.Fprint(w, "\t")
+		}
+		fmt.Fprintln(w, "\t")
 	}
 	w.Flush()
 	text, err := json.MarshalIndent(lines, "", " ")
@@ -141,35 +179,53 @@ func middle(all []sample) sample {
 	return sample{rates[len(rates)/2], cpus[len(cpus)/2]}
 }
 
-// measure brings a contender's gateways up and adds a sample of each load.
-func measure(b *testing.B, c contender, loads []load, samples map[string][]sample) error {
+// measure brings a contender's gateways up and adds a sample of each of its loads for an MTU.
+func measure(b *testing.B, c contender, mtu int, samples map[string][]sample) error {
 	l := newLab(b)
 	defer l.close()
-	one, two, err := c.start(l)
+	for _, end := range [][2]string{{"a", "wan"}, {"r", "a0"}, {"r", "b0"}, {"b", "wan"}} {
+		l.must("ip", "-n", l.ns(end[0]), "link", "set", end[1], "mtu", strconv.Itoa(mtu))
+	}
+	daemons, err := c.start(l, mtu)
 	if err != nil {
 		return err
 	}
-	err = until(20*time.Second, func() error {
-		_, err := run(limitTool, l.on("a", "ping", "-n", "-c", "1", "-W", "1", "-I", addrA, addrB)...)
-		return err
-	})
+	err = l.reach("a", addrA, addrB)
 	if err != nil {
-		return fmt.Errorf("%w\n%s\n%s", err, tail(one.output(), 20), tail(two.output(), 20))
+		for _, d := range daemons {
+			err = fmt.Errorf("%w\n%s", err, tail(d.output(), 20))
+		}
+		return err
 	}
-	for _, load := range loads {
-		before, err1 := cpuSeconds(one, two)
+	for _, load := range c.loads {
+		if load.mtu != mtu {
+			continue
+		}
+		before, err1 := cpuSeconds(daemons)
 		bits, rate, err := load.run(l)
-		after, err2 := cpuSeconds(one, two)
+		after, err2 := cpuSeconds(daemons)
 		if err := errors.Join(err1, err, err2); err != nil {
 			return fmt.Errorf("%s: %w", load.name, err)
 		}
-		samples[load.name+c.name] = append(samples[load.name+c.name], sample{rate, (after - before) / (bits / 1e9)})
+		cpu := 0.0
+		if len(daemons) > 0 && bits > 0 {
+			cpu = (after - before) / (bits / 1e9)
+		}
+		samples[load.name+c.name] = append(samples[load.name+c.name], sample{rate, cpu})
 	}
 	return nil
 }
 
-func tcpLoad(name, flows string) load {
-	return load{name, "Gbit/s", 1e9, func(l *lab) (bits, rate float64, err error) {
+// reach waits until a ping from an address of a host comes back.
+func (l *lab) reach(host, from, to string) error {
+	return until(20*time.Second, func() error {
+		_, err := run(limitTool, l.on(host, "ping", "-n", "-c", "1", "-W", "1", "-I", from, to)...)
+		return err
+	})
+}
+
+func tcpLoad(name, flows string, mtu int) load {
+	return load{name: name, unit: "Gbit/s", per: 1e9, mtu: mtu, run: func(l *lab) (bits, rate float64, err error) {
 		server, err := l.startIperf("b", addrB)
 		if err != nil {
 			return 0, 0, err
@@ -180,7 +236,7 @@ func tcpLoad(name, flows string) load {
 }
 
 // cpuSeconds is the time that processes have spent so far, in the program and in the kernel for it (proc(5)).
-func cpuSeconds(procs ...*process) (sum float64, err error) {
+func cpuSeconds(procs []*process) (sum float64, err error) {
 	for _, p := range procs {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 		if err != nil {
@@ -203,38 +259,49 @@ func cpuSeconds(procs ...*process) (sum float64, err error) {
 }
 
 // benchFile is a file of testdata/interop/bench with its values put in.
-func (l *lab) benchFile(name, esp, offloads, encap string) (string, error) {
+func (l *lab) benchFile(name, esp, offloads, encap, tunMTU string) (string, error) {
 	b, err := os.ReadFile(scenarios + "/bench/" + name)
-	return strings.NewReplacer("@DIR@", l.dir, "@ESP@", esp, "@OFFLOADS@", offloads, "@ENCAP@", encap).Replace(string(b)), err
+	return strings.NewReplacer("@DIR@", l.dir, "@ESP@", esp, "@OFFLOADS@", offloads, "@ENCAP@", encap, "@MTU@", tunMTU).Replace(string(b)), err
 }
 
-func (l *lab) twinbores(esp, offloads, encap string) (a, b *process, err error) {
-	var procs [2]*process
-	for i, host := range []string{"b", "a"} { // b waits for a
-		conf, err := l.benchFile(host+".yaml", esp, offloads, encap)
+func (l *lab) twinbores(esp, offloads, encap string, mtu int) (daemons []*process, err error) {
+	tunMTU := "auto"
+	if mtu != 1500 {
+		tunMTU = strconv.Itoa(mtu - 62) // IPv4, UDP, ESP, IV, padding and tag of AES-GCM
+	}
+	for _, host := range []string{"b", "a"} { // b waits for a
+		conf, err := l.benchFile(host+".yaml", esp, offloads, encap, tunMTU)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		g, err := l.startGateway(host, conf)
 		if err != nil {
-			return nil, nil, errors.Join(err, errors.New(tail(l.procs[len(l.procs)-1].output(), 20)))
+			return nil, errors.Join(err, errors.New(tail(l.procs[len(l.procs)-1].output(), 20)))
 		}
-		procs[i] = g.process
+		daemons = append(daemons, g.process)
 	}
-	return procs[1], procs[0], nil
+	return daemons, nil
 }
 
-func (l *lab) charons(esp string) (a, b *process, err error) {
+func (l *lab) charons(esp string) (daemons []*process, err error) {
 	var both [2]*charon
 	for i, host := range []string{"a", "b"} {
-		conf, err := l.benchFile(host+".swanctl.conf", esp, "", "")
+		conf, err := l.benchFile(host+".swanctl.conf", esp, "", "", "")
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if both[i], err = l.startCharon(host, conf, ""); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	_, err = both[0].swanctl(limitTool, "--initiate", "--child", "net", "--timeout", "5")
-	return both[0].process, both[1].process, err
+	return []*process{both[0].process, both[1].process}, err
+}
+
+// plain is the way without any gateway: what the machine itself can carry.
+func (l *lab) plain(int) ([]*process, error) {
+	for _, way := range [][3]string{{"a", "10.2.0.0/24", "192.0.2.254"}, {"r", "10.2.0.0/24", "198.51.100.1"}, {"r", "10.1.0.0/24", "192.0.2.1"}, {"b", "10.1.0.0/24", "198.51.100.254"}} {
+		l.must("ip", "-n", l.ns(way[0]), "route", "add", way[1], "via", way[2])
+	}
+	return nil, nil
 }

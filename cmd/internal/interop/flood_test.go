@@ -31,7 +31,7 @@ const (
 // udpLoad finds the highest rate of UDP packets, of which size octets are inner packet, that arrives with less than one in twenty
 // lost. Each rate is tried for a second, and two in a row that are too high end it.
 func udpLoad(size int) load {
-	return load{fmt.Sprintf("UDP, %d octets", size), "k packets/s", 1e3, func(l *lab) (bits, rate float64, err error) {
+	return load{name: fmt.Sprintf("UDP, %d octets", size), unit: "k packets/s", per: 1e3, mtu: 1500, run: func(l *lab) (bits, rate float64, err error) {
 		for _, first := range []float64{floodFirst, floodFirst / 20} { // the second for those that cannot do the first
 			for offered, failed := first, 0; offered < floodTop && failed < 2; offered *= floodGrowth {
 				sent, got, took, err := l.flood(size, int(offered))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,25 +20,26 @@ var wireguard, _ = filepath.Abs("../../../build/bin/wireguard")
 const wireguardPort = 51820
 
 // wireguards starts wireguard-go at a and b and joins their inner networks.
-func (l *lab) wireguards() (a, b *process, err error) {
-	var procs [2]*process
+func (l *lab) wireguards(mtu int) (daemons []*process, err error) {
 	var keys [2]*ecdh.PrivateKey
 	for i := range keys {
 		if keys[i], err = ecdh.X25519().GenerateKey(rand.Reader); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	ends := []struct{ host, remote, network string }{{"a", "198.51.100.1", "10.2.0.0/24"}, {"b", "192.0.2.1", "10.1.0.0/24"}}
 	for i, e := range ends {
 		conf := fmt.Sprintf("set=1\nprivate_key=%x\nlisten_port=%d\npublic_key=%x\nendpoint=%s:%d\nallowed_ip=%s\n\n",
 			keys[i].Bytes(), wireguardPort, keys[1-i].PublicKey().Bytes(), e.remote, wireguardPort, e.network)
-		if procs[i], err = l.startWireguard(e.host, conf); err != nil {
-			return nil, nil, err
+		p, err := l.startWireguard(e.host, conf)
+		if err != nil {
+			return nil, err
 		}
-		l.must("ip", "-n", l.ns(e.host), "link", "set", "wg0", "mtu", "1420", "txqueuelen", "5000", "up") // as long a queue as ours
+		daemons = append(daemons, p)
+		l.must("ip", "-n", l.ns(e.host), "link", "set", "wg0", "mtu", strconv.Itoa(mtu-80), "txqueuelen", "5000", "up") // as long a queue as ours
 		l.must("ip", "-n", l.ns(e.host), "route", "add", e.network, "dev", "wg0")
 	}
-	return procs[0], procs[1], nil
+	return daemons, nil
 }
 
 // startWireguard runs wireguard-go with a private /run and gives it its configuration by the socket that it makes there.
