@@ -115,12 +115,12 @@ func (s *SA) answerInit(now time.Time, m *message) error {
 	} else if len(m.ke.Data) != group.PublicLen {
 		return invalidSyntax("the public value has the wrong length for " + group.Name)
 	}
+	if len(m.nonce.Data) < selection.Suite.PRF.MinNonce() {
+		return shortNonce(selection.Suite)
+	}
 	h.pair, err = selection.Suite.Group.Generate(s.p.source())
 	if err != nil {
 		return err
-	}
-	if len(m.nonce.Data) < selection.Suite.PRF.MinNonce() {
-		return shortNonce(selection.Suite)
 	}
 	h.ni, h.nr, h.peerKE = m.nonce.Data, s.p.newNonce(), m.ke.Data
 	h.nr = h.nr[:min(nonceLen, len(h.ni))] // so that the answer is never longer than the request (DOS-05)

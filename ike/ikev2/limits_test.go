@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -38,6 +39,56 @@ func TestGarbageForAHalfOpenSA(t *testing.T) {
 		t.Errorf("%d answers to garbage", len(l.b.queue))
 	}
 	l.heals()
+}
+
+// drawn counts what is read of a source.
+type drawn struct {
+	from io.Reader
+	n    int
+}
+
+func (d *drawn) Read(b []byte) (int, error) {
+	n, err := d.from.Read(b)
+	d.n += n
+	return n, err
+}
+
+// TestDearestGroup is DOS-11: a stranger who insists on a group gets it only if it is configured. One that is not, a public
+// value of another length, or a short nonce, costs not even a key pair, and no first request costs a shared secret.
+func TestDearestGroup(t *testing.T) {
+	const spi = 8
+	for _, c := range []struct {
+		name, theirs, ours string
+		change             func(*wire.Message)
+		want               wire.NotifyType
+	}{
+		{"a configured one", "ecp521", "curve25519-ecp521", nil, goesUp},
+		{"one that is not configured", "modp8192", "curve25519", nil, wire.NotifyNoProposalChosen},
+		{"one that is not configured beside one that is", "modp8192-curve25519", "curve25519", nil, wire.NotifyInvalidKEPayload},
+		{"a public value too short", "modp4096", "modp4096", func(m *wire.Message) { ke := find[*wire.KE](m.Payloads); ke.Data = ke.Data[1:] }, wire.NotifyInvalidSyntax},
+		{"a nonce too short", "ecp521", "ecp521", func(m *wire.Message) { n := find[*wire.Nonce](m.Payloads); n.Data = n.Data[:20] }, wire.NotifyInvalidSyntax},
+	} {
+		l := newLab(t)
+		counted := &drawn{from: l.b.cfg.Rand}
+		l.a.cfg.IKE, l.b.cfg.IKE, l.b.cfg.Rand = ikeProposals(t, "aes256gcm16-prfsha512-"+c.theirs), ikeProposals(t, "aes256gcm16-prfsha512-"+c.ours), counted
+		l.initiate(l.a)
+		if c.change != nil {
+			l.editClear(l.a, c.change)
+		}
+		l.deliver(l.a)
+		if c.want != goesUp {
+			if got := says(l.answered(l.b)); got != c.want || counted.n > spi {
+				t.Errorf("%s: answered %v, want %v, and drew %d random octets", c.name, got, c.want, counted.n)
+			}
+			l.empty(l.b)
+			continue
+		}
+		if sa := l.b.sessions[0].(*peer).sas[0]; sa.keys != nil || counted.n < spi+nonceLen+66 {
+			t.Errorf("%s: the shared secret is there before IKE_AUTH: %v; drew %d random octets", c.name, sa.keys != nil, counted.n)
+		}
+		l.settle()
+		l.unharmed()
+	}
 }
 
 // TestAnswersAreNoLongerThanRequests is DOS-05: before the initiator's address is proven no answer is longer than the
