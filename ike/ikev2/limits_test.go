@@ -63,8 +63,8 @@ func TestDearestGroup(t *testing.T) {
 		want               wire.NotifyType
 	}{
 		{"a configured one", "ecp521", "curve25519-ecp521", nil, goesUp},
-		{"one that is not configured", "modp8192", "curve25519", nil, wire.NotifyNoProposalChosen},
-		{"one that is not configured beside one that is", "modp8192-curve25519", "curve25519", nil, wire.NotifyInvalidKEPayload},
+		{"one that is not configured", "modp4096", "curve25519", nil, wire.NotifyNoProposalChosen},
+		{"one that is not configured beside one that is", "modp4096-curve25519", "curve25519", nil, wire.NotifyInvalidKEPayload},
 		{"a public value too short", "modp4096", "modp4096", func(m *wire.Message) { ke := find[*wire.KE](m.Payloads); ke.Data = ke.Data[1:] }, wire.NotifyInvalidSyntax},
 		{"a nonce too short", "ecp521", "ecp521", func(m *wire.Message) { n := find[*wire.Nonce](m.Payloads); n.Data = n.Data[:20] }, wire.NotifyInvalidSyntax},
 	} {
