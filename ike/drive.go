@@ -69,7 +69,11 @@ func (s *shard) receive(now time.Time, m mail) {
 		s.step(now, h, func() session.Output {
 			if h.session == nil {
 				h.began = now
-				h.session = s.e.speaks.accept(s.e.outfit(h, h.candidates...))
+				candidates := s.e.outfit(h, h.candidates...)
+				for i := range candidates { // RFC 8019 §5: under attack what is half-open is kept for less long
+					candidates[i].Hurried = s.e.table.crowded()
+				}
+				h.session = s.e.speaks.accept(candidates)
 			}
 			return h.session.Receive(now, m.msg, m.on)
 		})

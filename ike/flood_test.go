@@ -138,6 +138,38 @@ func TestPerSourceLimit(t *testing.T) {
 	}
 }
 
+// DOS-03 (RFC 8019 §5): while more are half-open than the threshold, who begins has less time to authenticate itself; a threshold
+// of "always" is no sign of that.
+func TestCrowdsHurry(t *testing.T) {
+	for threshold, want := range map[int]int{4: 6, -1: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			hurried, accept := 0, halfOpenFor(time.Hour)
+			b := newBench(Config{Peers: []Peer{peer("a/1"), peer("b/1")}, Limits: Limits{CookieThreshold: threshold}}, nil, func(list []Peer) session.Session {
+				for _, p := range list {
+					if p.Hurried {
+						hurried++
+					}
+				}
+				return accept(list)
+			}).run(t)
+			for i := range 7 {
+				var cookie []byte
+				for range 2 {
+					b.deliver(packet{firstRequest(uint64(i+1), make([]byte, 32), cookie), pathFrom(198, 51, 100, byte(i), 500)})
+					if sent := b.take(); len(sent) == 1 {
+						if m, err := wire.ParseMessage(sent[0].b); err == nil && len(m.Payloads) == 1 {
+							cookie = notifyIn(t, sent[0]).Data
+						}
+					}
+				}
+			}
+			if hurried != want {
+				t.Errorf("threshold %d: %d candidates are hurried, want %d: two for each session after the fourth", threshold, hurried, want)
+			}
+		})
+	}
+}
+
 // A source that asks faster than allowed is not heard, and is again a second later.
 func TestPerSourceRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -89,6 +89,17 @@ func (t *table) pressure(source netip.Prefix, configured bool) pressure {
 	return relaxed
 }
 
+// crowded reports whether more are half-open than peers alone would explain.
+func (t *table) crowded() bool {
+	many := t.limits.CookieThreshold
+	if many < 0 { // which then says nothing of how many there are
+		many = Limits{}.withDefaults().CookieThreshold
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.open > many
+}
+
 // errClosing is returned once the engine is shutting down.
 var errClosing = errors.New("the engine is shutting down")
 

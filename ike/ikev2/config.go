@@ -37,6 +37,7 @@ type Config struct {
 	Jitter            float64 // of RekeyAt, plus or minus, as a share of the lifetime
 	DPD               DPD
 	Retransmit        session.Backoff // zero: session.DefaultBackoff
+	Hurried           bool            // responder: many are half-open, and who begins has 5 s to authenticate itself, not 30 s
 	NATTPort          uint16          // our port for the move of RFC 7296 §2.23; 0 means 4500
 	PeerNATTPort      uint16          // the peer's; 0 means 4500
 	FragmentSize      int             // longest IP packet of an IKE message where the peer takes fragments (RFC 7383); 0 means 1280

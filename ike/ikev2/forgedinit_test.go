@@ -19,7 +19,7 @@ func clearAnswer(msg []byte, spiR uint64, exchange wire.ExchangeType, list ...wi
 
 func asRequest(msg []byte) []byte { return withOctet(msg, 19, msg[19]&^byte(wire.FlagResponse)) }
 
-// TestForgedRefusals is SM-13 and N-41 (RFC 7296 §2.21.1): clear answers, and clear requests, that anybody can send while
+// TestForgedRefusals is SM-13, DOS-17 and N-41 (RFC 7296 §2.21.1): clear answers, and clear requests, that anybody can send while
 // IKE_SA_INIT is open. The real answer comes second and counts.
 func TestForgedRefusals(t *testing.T) {
 	refuse := func(kind wire.NotifyType, data ...byte) wire.Payload { return &wire.Notify{Kind: kind, Data: data} }

@@ -41,6 +41,27 @@ func TestGarbageForAHalfOpenSA(t *testing.T) {
 	l.heals()
 }
 
+// TestHurried is DOS-03 (RFC 8019 §5): while many are half-open, one that does not go on is forgotten after five seconds, and
+// one that does is like any other.
+func TestHurried(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		l := newLab(t)
+		l.b.cfg.Hurried = true
+		l.initiate(l.a)
+		l.deliver(l.a)
+		if late {
+			l.wait(hurriedLife+1, func() { l.a.queue, l.b.queue = nil, nil })
+			l.empty(l.b)
+			l.heals()
+			continue
+		}
+		l.wait(hurriedLife-time.Second, func() { l.a.queue = nil })
+		l.settle()
+		l.wait(time.Minute, l.settle)
+		l.unharmed()
+	}
+}
+
 // drawn counts what is read of a source.
 type drawn struct {
 	from io.Reader

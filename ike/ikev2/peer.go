@@ -56,6 +56,9 @@ func (p *peer) Receive(now time.Time, msg []byte, on esp.Path) session.Output {
 	case h.Exchange == wire.IKESAInit && !h.Response() && h.SPIr == 0 && h.MessageID == 0 && p.candidates != nil && !p.begun:
 		p.begun = true
 		s := &SA{p: p, state: halfOpen, spiI: h.SPIi, spiR: p.newIKESPI(), path: on, handshake: &handshake{}, expireAt: now.Add(halfOpenLife)}
+		if p.cfg.Hurried {
+			s.expireAt = now.Add(hurriedLife)
+		}
 		p.add(s)
 		s.receive(now, h, msg, on)
 	default:

@@ -59,8 +59,11 @@ type task struct {
 	child esp.ChildID
 }
 
-// halfOpenLife bounds how long a peer may take to authenticate itself (hardening: 30 s).
-const halfOpenLife = 30 * time.Second
+// halfOpenLife bounds how long a peer may take to authenticate itself, and hurriedLife how long where many try to.
+const (
+	halfOpenLife = 30 * time.Second
+	hurriedLife  = 5 * time.Second
+)
 
 // maxBad is how many messages that do not open a half-open SA stands before it is given up (RFC 8019 §4.2).
 const maxBad = 5

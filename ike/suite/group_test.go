@@ -282,7 +282,7 @@ func arctanInverse(x int64, one *big.Int) *big.Int {
 	return sum
 }
 
-// RFC 3526 §8, the higher estimate: an exponent of twice the strength.
+// DOS-11, RFC 3526 §8, the higher estimate: an exponent of twice the strength.
 func TestExponentsAreLongEnough(t *testing.T) {
 	for g, bits := range map[*Group]int{insecureMODP1024: 240, insecureMODP1536: 240, modp2048: 320, modp3072: 420, modp4096: 480} {
 		if got := g.method.(modp).exponentLen * 8; got < bits {
