@@ -21,6 +21,9 @@
 // costs time, never the tunnel. Nothing is given up for good; only the operator, `start: wait` and `dpd: clear` make a
 // tunnel rest.
 //
+// While the operator holds a tunnel down IKE is told to bar its peer: it gets no answer, as every handshake would have to be
+// deleted again at once.
+//
 // Who owns what: a Connection belongs to one goroutine (in the daemon). It keeps no clock, starts no goroutine and is
 // a pure function of its configuration (seed included), the events and the times it is given; the transcripts in
 // testdata and the simulation rest on that.

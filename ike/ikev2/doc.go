@@ -26,6 +26,9 @@
 //	                ▼                                 ▼      ▼
 //	             refused                            gone   replaced (the peer rekeyed it; waits for the peer's Delete)
 //
+// What is refused, gone or replaced stays for a while, because the peer may ask once more (RFC 7296 §2.1). A session with nothing
+// else lingers: nobody need wait for it.
+//
 // Owners: a peer owns its SAs, an SA owns its Child SAs until a successor inherits them. Everything belongs to the one
 // goroutine that calls the session. Deadlines are fields; Wake is their minimum.
 //
