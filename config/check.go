@@ -237,12 +237,12 @@ func (k *checker) key(path string, c *Connection, t *Tunnel) {
 	if t.PSK.Previous.Kind == secret.Generate {
 		k.refuse(path+".psk.previous", "a key that was used before cannot be generated", "")
 	}
-	k.inline(path+".psk", t.PSK.Current)
-	k.inline(path+".psk", t.PSK.Previous)
+	k.inline(path+".psk", t.PSK.Current, secret.WantBits)
+	k.inline(path+".psk", t.PSK.Previous, secret.WantBits)
 }
 
-// inline checks a secret that stands in the file itself, as far as it may stand there.
-func (k *checker) inline(path string, ref secret.Ref) {
+// inline checks a secret that stands in the file itself, as far as it may stand there, and that should be worth so many bits.
+func (k *checker) inline(path string, ref secret.Ref, bits int) {
 	if ref.Kind != secret.Inline {
 		return
 	}
@@ -256,7 +256,7 @@ func (k *checker) inline(path string, ref secret.Ref) {
 		return
 	}
 	k.warn(path, "a secret stands in the configuration itself", "use {file: …}, and chmod 600 this file until then")
-	if found.Len() < secret.ShortLen {
-		k.warn(path, fmt.Sprintf("the secret is shorter than %d octets", secret.ShortLen), "a short one can be guessed by whoever records a handshake")
+	if weak := found.Weakness(bits); weak != "" {
+		k.warn(path, weak, secret.StrongHint)
 	}
 }

@@ -21,9 +21,9 @@ func TestChecksBetweenKeys(t *testing.T) {
 		want      []string
 	}{
 		// Networks and who owns them.
-		{"R33: the same network behind two peers", second("remote_networks: [10.31.0.0/16, 10.30.0.0/16]", otherTunnels), []string{
+		{"R33, TS-08: the same network behind two peers", second("remote_networks: [10.31.0.0/16, 10.30.0.0/16]", otherTunnels), []string{
 			`f:11:37: connections[1].remote_networks[1]: connections "office" and "other" both have 10.30.0.0/16 behind their peer; the other is at f:5:22`}},
-		{"R33: a network inside another one: the longest prefix wins", second("remote_networks: [10.30.1.0/24, 10.0.0.0/8]", otherTunnels), nil},
+		{"R33, TS-08: a network inside another one: the longest prefix wins", second("remote_networks: [10.30.1.0/24, 10.0.0.0/8]", otherTunnels), nil},
 		{"a disabled connection owns nothing", second("enabled: false", "remote_networks: [10.30.0.0/16]", otherTunnels), nil},
 		{"R35: a bare address is one host, and counts as written twice", strings.Replace(base, "[10.30.0.0/16]", "[10.30.0.1, 10.30.0.1/32]", 1), []string{
 			`f:5:34: connections[0].remote_networks[1]: 10.30.0.1/32 stands twice; it is already number 1 of the list`}},

@@ -1,14 +1,10 @@
 package config
 
 import (
-	"context"
 	"fmt"
 
 	"twinbore/config/secret"
 )
-
-// ppkLen is how long a PPK should be, octets: half of its bits count against a quantum computer (RFC 8784 §6, K-03).
-const ppkLen = 32
 
 // ppk checks what can be known of a post-quantum pre-shared key without looking it up.
 func (k *checker) ppk(path string, c *Connection) {
@@ -27,11 +23,5 @@ func (k *checker) ppk(path string, c *Connection) {
 	if c.IKEVersion == 1 {
 		k.refuse(path, "IKEv1 has no ppk", "use ike: 2")
 	}
-	k.inline(path+".secret", c.PPK.Secret)
-	if c.PPK.Secret.Kind != secret.Inline {
-		return
-	}
-	if found, err := (secret.Store{}).Resolve(context.Background(), c.PPK.Secret); err == nil && found.Len() < ppkLen {
-		k.warn(path+".secret", fmt.Sprintf("the ppk is shorter than %d octets", ppkLen), "against a quantum computer half of its bits count")
-	}
+	k.inline(path+".secret", c.PPK.Secret, secret.WantPPKBits)
 }

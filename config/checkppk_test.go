@@ -22,7 +22,7 @@ func TestPPKIsWhole(t *testing.T) {
 	}
 	wantProblems(t, conn("ppk: {id: quantum, secret: {inline: twenty-four octets here.}}"),
 		"f:3:32: warning: connections[0].ppk.secret: a secret stands in the configuration itself",
-		"f:3:32: warning: connections[0].ppk.secret: the ppk is shorter than 32 octets")
+		"f:3:32: warning: connections[0].ppk.secret: the secret is worth at most 141 bits by its length and its characters, 256 are wanted")
 	for _, text := range []string{"ppk: {id: quantum, secret: {file: a}}", "ppk: {id: quantum, secret: {file: a, encoding: hex}, required: true}"} {
 		wantProblems(t, conn(text))
 	}

@@ -85,13 +85,13 @@ func TestMessagesDoNotRepeatSecrets(t *testing.T) {
 	}
 }
 
-// A secret in the configuration itself is warned of, judged by its length, and refused where strict_secrets says so.
+// A secret in the configuration itself is warned of, judged by what it can be worth (AUT-13), and refused where strict_secrets says so.
 func TestInlineSecrets(t *testing.T) {
 	psk := func(text string) string { return tun(`psk: {inline: "` + text + `"}`) }
 	const where = "f:9:14: "
 	wantProblems(t, psk(canary), where+"warning: connections[0].tunnels[1].psk: a secret stands in the configuration itself; use {file: …}")
 	wantProblems(t, psk("0123456789"), where+"warning: connections[0].tunnels[1].psk: a secret stands in",
-		where+"warning: connections[0].tunnels[1].psk: the secret is shorter than 20 octets")
+		where+"warning: connections[0].tunnels[1].psk: the secret is worth at most 13 bits by its length and its characters, 128 are wanted; openssl rand -hex 32 makes a good one")
 	wantProblems(t, psk("0123456"), where+"connections[0].tunnels[1].psk: inline: is shorter than 8 octets")
 	wantProblems(t, psk(""), where+"connections[0].tunnels[1].psk: inline: is empty")
 	wantProblems(t, strings.Replace(psk(canary), "gateway: {", "gateway: {strict_secrets: true, ", 1),

@@ -64,38 +64,46 @@ func (a *app) check(ctx context.Context) (*checkReport, error) {
 	}
 	report := &checkReport{Problems: c.Warnings, Files: c.Files}
 	store := secret.Store{Dir: c.Gateway.Secrets.Dir, CredentialsDir: os.Getenv("CREDENTIALS_DIRECTORY"), LookupEnv: os.LookupEnv}
+	look := func(path string, ref secret.Ref, bits int) {
+		if p, bad := checkSecret(ctx, store, ref, bits); bad {
+			p.Path, p.Pos = path, c.Pos(path)
+			report.Problems = append(report.Problems, p)
+		}
+	}
 	for i, conn := range c.Connections {
 		report.Connections++
 		report.Tunnels += len(conn.Tunnels)
 		for j, t := range conn.Tunnels {
 			path := fmt.Sprintf("connections[%d].tunnels[%d].psk", i, j)
 			for _, ref := range []secret.Ref{t.PSK.Current, t.PSK.Previous} {
-				if p, bad := checkSecret(ctx, store, ref); bad {
-					p.Path, p.Pos = path, c.Pos(path)
-					report.Problems = append(report.Problems, p)
-				}
+				look(path, ref, secret.WantBits)
 			}
 		}
+		look(fmt.Sprintf("connections[%d].ppk.secret", i), conn.PPK.Secret, secret.WantPPKBits)
 	}
 	report.Problems = append(report.Problems, daemon.CheckCertificates(ctx, c, time.Now())...)
 	return report, nil
 }
 
-// checkSecret says what is wrong with one secret. One that stands in the configuration was looked at while loading.
-func checkSecret(ctx context.Context, store secret.Store, ref secret.Ref) (config.Problem, bool) {
+// checkSecret says what is wrong with one secret that should be worth so many bits. One that stands in the configuration was
+// looked at while loading.
+func checkSecret(ctx context.Context, store secret.Store, ref secret.Ref, bits int) (config.Problem, bool) {
 	if ref.IsZero() || ref.Kind == secret.Inline {
 		return config.Problem{}, false
 	}
-	octets, err := store.Check(ctx, ref)
+	found, err := store.Check(ctx, ref)
+	defer found.Wipe()
 	switch {
 	case err != nil && (ref.Kind == secret.Env || ref.Kind == secret.Credential):
 		// The daemon has another environment than the one who checks.
 		return config.Problem{Severity: config.Warning, Text: err.Error(), Hint: "the daemon must find it in its own environment"}, true
 	case err != nil:
 		return config.Problem{Severity: config.Error, Text: err.Error()}, true
-	case octets > 0 && octets < secret.ShortLen:
-		return config.Problem{Severity: config.Warning, Text: fmt.Sprintf("%v is shorter than %d octets", ref, secret.ShortLen),
-			Hint: "a short one can be guessed by whoever records a handshake"}, true
+	case found.IsZero(): // nobody knows before it is made or asked for
+		return config.Problem{}, false
+	}
+	if weak := found.Weakness(bits); weak != "" {
+		return config.Problem{Severity: config.Warning, Text: fmt.Sprintf("%v: %s", ref, weak), Hint: secret.StrongHint}, true
 	}
 	return config.Problem{}, false
 }

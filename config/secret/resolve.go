@@ -14,11 +14,10 @@ import (
 	"path/filepath"
 )
 
-// Lengths of a pre-shared key in octets. Shorter than MinLen is refused; shorter than ShortLen deserves a warning.
+// Lengths of a pre-shared key in octets: what is shorter or longer is refused. Weakness judges the rest.
 const (
-	MinLen   = 8
-	ShortLen = 20
-	MaxLen   = 4096
+	MinLen = 8
+	MaxLen = 4096
 )
 
 // A Store is where references are looked up. It has no state; copies are equal.
@@ -58,31 +57,29 @@ func (s Store) ResolveText(ctx context.Context, ref Ref) (Secret, error) {
 	return New(raw), nil
 }
 
-// Check says whether Resolve would succeed, as far as that can be known without running a command or making a
-// generated secret, and how many octets the secret has; 0 when that is not known.
-func (s Store) Check(ctx context.Context, ref Ref) (octets int, err error) {
+// Check is Resolve as far as it goes without running a command or making a generated secret: then there is an error or
+// none, and no secret.
+func (s Store) Check(ctx context.Context, ref Ref) (Secret, error) {
 	switch ref.Kind {
 	case Exec:
 		if len(ref.Args) == 0 {
-			return 0, fmt.Errorf("%v: no command", ref)
+			return Secret{}, fmt.Errorf("%v: no command", ref)
 		}
 		if _, err := exec.LookPath(ref.Args[0]); err != nil {
-			return 0, fmt.Errorf("%v: %w", ref, err)
+			return Secret{}, fmt.Errorf("%v: %w", ref, err)
 		}
-		return 0, nil
+		return Secret{}, nil
 	case Generate:
 		path, err := s.path(ref.Name)
 		if err != nil {
-			return 0, fmt.Errorf("%v: %w", ref, err)
+			return Secret{}, fmt.Errorf("%v: %w", ref, err)
 		}
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			return 0, nil
+			return Secret{}, nil
 		}
 		ref.Kind = File
 	}
-	found, err := s.Resolve(ctx, ref)
-	defer found.Wipe()
-	return found.Len(), err
+	return s.Resolve(ctx, ref)
 }
 
 func (s Store) fetch(ctx context.Context, ref Ref) ([]byte, error) {

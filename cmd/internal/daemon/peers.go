@@ -88,6 +88,7 @@ func (d *Daemon) secretsOf(ctx context.Context, store secret.Store, peer string,
 			d.log.Error("secret not available", "peer", peer, "err", err)
 			continue
 		}
+		d.judge(peer, key.ref, s, secret.WantBits)
 		a := auth.Secret{Peer: peer, Name: key.name, Key: s.Reveal()}
 		if key.last {
 			a.NotAfter = psk.PreviousUntil
@@ -108,8 +109,16 @@ func (d *Daemon) ppkOf(ctx context.Context, store secret.Store, peer string, ppk
 		d.log.Error("ppk not available", "peer", peer, "err", err)
 		return out
 	}
+	d.judge(peer, ppk.Secret, key, secret.WantPPKBits)
 	out.Key = key.Reveal()
 	return out
+}
+
+// judge warns of a secret that is worth less than so many bits, wherever it came from (AUT-13).
+func (d *Daemon) judge(peer string, ref secret.Ref, s secret.Secret, bits int) {
+	if weak := s.Weakness(bits); weak != "" {
+		d.log.Warn("weak secret", "peer", peer, "at", ref.String(), "reason", weak, "hint", secret.StrongHint)
+	}
 }
 
 // peerOf translates one tunnel.

@@ -9,7 +9,7 @@ import (
 	"twinbore/config/secret"
 )
 
-// K-02: a PPK that cannot be had is told of, and stays required if it is.
+// K-02, AUT-13: a PPK that cannot be had or is weak is told of, and stays required if it is.
 func TestPPKIsFetched(t *testing.T) {
 	var log strings.Builder
 	d := &Daemon{log: slog.New(slog.NewTextHandler(&log, nil))}
@@ -18,6 +18,10 @@ func TestPPKIsFetched(t *testing.T) {
 	if got.ID != "quantum" || string(got.Key) != "\x00\x11\x22\x33\x44\x55\x66\xff" || got.Required {
 		t.Errorf("got %+v", got)
 	}
+	if text := log.String(); !strings.Contains(text, "at most 64 bits") || !strings.Contains(text, "peer=office/1 at=inline") {
+		t.Errorf("eight octets are taken for good: %s", text)
+	}
+	log.Reset()
 	if got := d.ppkOf(t.Context(), secret.Store{}, "office/1", config.PPK{}); got.ID != "" || got.Key != nil || log.Len() > 0 {
 		t.Errorf("without one: got %+v, and the log says %s", got, log.String())
 	}
