@@ -54,6 +54,25 @@ func TestProbeCountsLossAndSilence(t *testing.T) {
 	}
 }
 
+func TestPingMissesNoPacket(t *testing.T) {
+	line := func(n string) string { return "64 bytes from 10.2.0.2: icmp_seq=" + n + " ttl=62 time=0.355 ms\n" }
+	for _, c := range []struct {
+		out  string
+		lost bool
+	}{
+		{line("1") + line("2") + line("3"), false},
+		{line("1") + line("2") + "3 packets transmitted, 2 received", true},
+		{line("1") + line("3") + line("4") + "4 packets transmitted, 3 received", true}, // one that is sent later is no stand-in
+		{line("11") + line("2") + line("3"), true},
+		{line("1") + line("2") + line("3") + "4 packets transmitted, 3 received", false}, // the third was late, not lost
+		{"", true},
+	} {
+		if err := answered(c.out, nil); (err != nil) != c.lost {
+			t.Errorf("%q: got %v", c.out, err)
+		}
+	}
+}
+
 func TestStatusValuesAreFound(t *testing.T) {
 	st := map[string]any{"tunnels": []any{map[string]any{"status": "UP", "ts": []any{"10.0.0.0/8"}, "retry": nil}}}
 	for _, c := range []struct{ path, want string }{

@@ -127,31 +127,6 @@ func (s *scenario) doSwanctlFails(args []string) error {
 	return nil
 }
 
-// pingArgs is three packets, the last of which may take so many seconds.
-func (s *scenario) pingArgs(seconds string, args []string) []string {
-	line := []string{"ping", "-n", "-c", "3", "-i", "0.2", "-W", seconds}
-	if len(args) > 2 {
-		line = append(line, "-I", args[2])
-	}
-	return s.on(args[0], append(line, args[1])...)
-}
-
-func (s *scenario) doPing(args []string) error {
-	out, err := run(limitTool, s.pingArgs("2", args)...)
-	if err == nil && !strings.Contains(out, " 0% packet loss") {
-		err = errors.New(out)
-	}
-	return err
-}
-
-func (s *scenario) doNoPing(args []string) error {
-	out, err := run(limitTool, s.pingArgs("1", args)...)
-	if err == nil || !strings.Contains(out, " 0 received") {
-		return fmt.Errorf("the way should be closed: %s", out)
-	}
-	return nil
-}
-
 // doIperf measures TCP there and back. What it wants is that traffic flows all the time.
 func (s *scenario) doIperf(args []string) error {
 	there, back, err := s.iperf(args[0], args[1], args[2], args[3])

@@ -49,9 +49,3 @@ func (s *scenario) doTogether(args []string) error {
 	go func() { theirs <- s.doSwanctl(args[i+1:]) }()
 	return errors.Join(s.doTwinbore(args[:i]), <-theirs)
 }
-
-// doPingAgain is for peers in a guest: they say that an SA is there before their kernel has it, and on a busy machine
-// the guest's devices drop a packet now and then.
-func (s *scenario) doPingAgain(args []string) error {
-	return until(limitTool, func() error { return s.doPing(args) })
-}
