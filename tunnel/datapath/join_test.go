@@ -422,3 +422,18 @@ func samePacket(a, b []byte) bool {
 	}
 	return bytes.Equal(a[:4], b[:4]) && bytes.Equal(a[6:10], b[6:10]) && bytes.Equal(a[12:], b[12:])
 }
+
+// UDP without a checksum, as VXLAN sends it, is right over IPv4 (RFC 768). It reaches the inside as it is and alone, since the
+// kernel would make checksums for what is joined; what has one is joined on either side of it.
+func TestUDPWithoutChecksumIsNotJoined(t *testing.T) {
+	b := newInBench(t, protect.AES128GCM16)
+	want := segments(t, superpacket(hq, paris, protoUDP, 12*100, 100, 0))
+	for i := range 4 {
+		put16(want[4+i], 26, 0)
+	}
+	got := b.deliver(t, want...)
+	equal(t, "the inside", allSegments(t, got), want)
+	if len(got) != 6 {
+		t.Errorf("came as %d frames, want two superpackets and four packets", len(got))
+	}
+}

@@ -22,6 +22,7 @@ type sink struct {
 	record             bool
 	got                []tun.Frame         // what the device was given, if record
 	sent               []transport.Message // and the socket
+	lost               uint64              // on the way to the device
 }
 
 func (*sink) Read(*tun.Frame) error         { return os.ErrClosed }
@@ -41,6 +42,7 @@ func (s *sink) Write(fs []tun.Frame) (int, error) {
 	return len(fs), nil
 }
 func (s *sink) Offloads() tun.Offloads { return s.offloads }
+func (s *sink) Lost() uint64           { return s.lost }
 func (*sink) MTU() int                 { return 1500 }
 func (*sink) Name() string             { return "sink" }
 func (*sink) Close() error             { return nil }

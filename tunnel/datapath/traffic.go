@@ -61,8 +61,8 @@ func (f *flow) read() (packets, bytes uint64, last time.Time) {
 	return f.packets.Load(), f.bytes.Load(), last
 }
 
-// Drops returns all dropped packets by reason: of all tunnels, those that belong to none, and what the sockets lost
-// before the Gateway saw it. The counts never go down.
+// Drops returns all dropped packets by reason: of all tunnels, those that belong to none, and what the sockets and the
+// device's queues ("tun_queue") lost before the Gateway saw it. The counts never go down while the device is there.
 func (g *Gateway) Drops() map[string]uint64 {
 	total := map[string]uint64{}
 	g.mu.Lock()
@@ -70,6 +70,9 @@ func (g *Gateway) Drops() map[string]uint64 {
 	g.drops.addTo(total)
 	for _, t := range g.peers {
 		t.drops.addTo(total)
+	}
+	if lost := g.queues[0].Lost(); lost != 0 {
+		total["tun_queue"] += lost
 	}
 	for _, s := range g.sockets {
 		for _, member := range s.group {

@@ -101,7 +101,7 @@ func (s *socket) transmit(fd uintptr) bool {
 		if *from == to {
 			return true
 		}
-		n, errno := v.sendmmsg(fd, *from, to)
+		n, errno := s.outCall(v, fd, *from, to)
 		switch errno {
 		case 0:
 			for _, r := range v.runs[*from : *from+n] {

@@ -32,7 +32,8 @@ type socket struct {
 	writing sync.Mutex // guards what follows
 	out     *vector
 	outDo   func(fd uintptr) bool
-	outFrom int // the messages of out still to be sent are outFrom to outTo
+	outCall func(v *vector, fd uintptr, from, to int) (int, syscall.Errno) // sendmmsg; tests put in other kernels
+	outFrom int                                                            // the messages of out still to be sent are outFrom to outTo
 	outTo   int
 	cut     *vector // the datagrams of a run that the kernel would not cut
 	cutFrom int     // those still to be sent are cutFrom to cutTo
@@ -97,7 +98,7 @@ func open(network, at string, cfg Config) (*socket, error) {
 		return nil, err
 	}
 	s := &socket{conn: conn, raw: raw, in: newVector(), out: newSendVector(v6), cut: newSendVector(v6)}
-	s.inDo, s.outDo = s.receive, s.transmit
+	s.inDo, s.outDo, s.outCall = s.receive, s.transmit, (*vector).sendmmsg
 	return s, nil
 }
 

@@ -23,6 +23,10 @@ type Device interface {
 	// Offloads returns which superpackets the device gives and takes.
 	Offloads() Offloads
 
+	// Lost returns how many packets of the host found the device's queues full, or the device not ready, since it was made.
+	// It asks the kernel; queues of one device all give the same number.
+	Lost() uint64
+
 	// MTU returns the device's MTU in octets. It may ask the kernel, so it is not for each packet.
 	MTU() int
 

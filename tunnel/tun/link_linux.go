@@ -52,6 +52,15 @@ func (d *device) readyMTU(mtu int) error {
 	return nil
 }
 
+// Lost reads the interface's counter of what was not sent. Once the device is gone it is 0.
+func (d *device) Lost() uint64 {
+	l, err := netlink.LinkByName(d.Name())
+	if err != nil || l.Attrs().Statistics == nil {
+		return 0
+	}
+	return l.Attrs().Statistics.TxDropped
+}
+
 const (
 	// queueLen is how many packets wait for Read. The kernel's own 500 are less than one burst of small packets.
 	queueLen = 5000

@@ -137,3 +137,34 @@ func TestADeviceThatIsThereHasOneQueue(t *testing.T) {
 	}
 	queues[0].Close()
 }
+
+// What finds the queue full is counted: the host's programs see it as loss only.
+func TestAFullQueueIsCounted(t *testing.T) {
+	d := open(t, Config{Name: "tbt%d"})
+	up(t, d)
+	l := link(t, d)
+	if err := netlink.LinkSetTxQLen(l, 4); err != nil {
+		t.Fatal(err)
+	}
+	before := d.Lost()
+	host, far := hostSocket(t), netip.MustParseAddrPort(farAddr+":7")
+	for range 20 {
+		host.WriteToUDPAddrPort([]byte("x"), far)
+	}
+	f, arrived := slot(), uint64(0)
+	for {
+		ok, err := d.Poll(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		if pkt := f.Packet(); pkt[0] == 0x45 && pkt[9] == 17 {
+			arrived++
+		}
+	}
+	if lost := d.Lost() - before; lost == 0 || lost+arrived < 20 {
+		t.Errorf("%d of 20 arrived and %d are counted as lost", arrived, lost)
+	}
+}

@@ -164,6 +164,7 @@ func (d *device) give(f *tun.Frame) syscall.Errno {
 }
 
 func (d *device) Offloads() tun.Offloads { return d.offloads }
+func (d *device) Lost() uint64           { return 0 } // Out blocks instead
 func (d *device) MTU() int               { return d.mtu }
 func (d *device) Name() string           { return "fake" }
 
