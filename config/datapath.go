@@ -11,7 +11,9 @@ type Datapath struct {
 	TUN      TUN
 	Workers  int // 0 means that it is chosen
 	Offloads Offloads
-	Netstack Netstack
+	// VerifyChecksums off trusts the checksums of TCP and UDP packets out of tunnels that are given to the host as one.
+	VerifyChecksums Switch
+	Netstack        Netstack
 }
 
 // A Mode is what stands on the inside.
@@ -144,6 +146,7 @@ var datapathKind = object(
 	at("tun", tunKind, func(d *Datapath) *TUN { return &d.TUN }, "the device that plain packets come from and go to"),
 	at("workers", orWord("auto", 0, whole[int](1, 256)), func(d *Datapath) *int { return &d.Workers }, "threads that move packets"),
 	at("offloads", offloadsKind, func(d *Datapath) *Offloads { return &d.Offloads }, "work that is left to the kernel"),
+	at("verify_checksums", choice(On, Off), func(d *Datapath) *Switch { return &d.VerifyChecksums }, "whether inner checksums are looked at before packets are joined"),
 	at("netstack", netstackKind, func(d *Datapath) *Netstack { return &d.Netstack }, "the inside without a TUN"),
 )
 

@@ -29,7 +29,7 @@ func freshGateway() Gateway {
 				Routes:     KernelRoutes{Table: mainTable, Protocol: 157, Metric: 200},
 				Forwarding: ForwardingCheck,
 			},
-			Offloads: Offloads{Mode: OffloadsAuto},
+			Offloads: Offloads{Mode: OffloadsAuto}, VerifyChecksums: On,
 			Netstack: Netstack{Direct: DirectOutside},
 		},
 		API:     API{Socket: "/run/twinbore/twinbore.sock", Group: "twinbore"},

@@ -91,6 +91,7 @@ gateway:
     tun: {name: twinbore0, mtu: auto, mss_clamp: auto, routes: {table: main, protocol: 157, metric: 200}, forwarding: check, queues: auto}
     workers: auto
     offloads: auto
+    verify_checksums: on
     netstack: {direct: outside-routes, socks5: {listen: "", auth: none}, http_proxy: {listen: ""}, dns: {suffixes: []}, forwards: [], exposes: []}
   api: {socket: /run/twinbore/twinbore.sock, group: twinbore, listen: ""}
   http: {listen: "", metrics: false, health: false, ui: false, pprof: false}

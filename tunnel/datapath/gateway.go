@@ -42,6 +42,9 @@ type Config struct {
 	// Seen is told, from the same goroutine, that the newest of all authentic packets of a Child SA came from another
 	// address than its path's; at most ten times a second for each. The data path follows nobody by itself.
 	Seen func(peer string, id esp.ChildID, path esp.Path)
+	// TrustChecksums leaves the checksums of inner TCP and UDP unread. Packets that are joined get new ones from the kernel;
+	// what was damaged before it was sealed then looks whole. Alone a packet keeps its own either way.
+	TrustChecksums bool
 	// RouteMTU returns how many octets a packet may have on a path, 0 if that is not known; nil means never. It is asked when a
 	// Child SA gets a path, and each minute. A path MTU is never larger than the connection's.
 	RouteMTU func(esp.Path) int

@@ -23,8 +23,9 @@ const (
 //	             its head is compared with the first one's, and then what it covered is put back
 type joined struct {
 	buf     []byte
-	n       int // octets of the superpacket, which begins at joinRoom
-	count   int // packets; 0: this one is not in use
+	trust   bool // the checksums of the upper layer
+	n       int  // octets of the superpacket, which begins at joinRoom
+	count   int  // packets; 0: this one is not in use
 	closed  bool
 	child   *child
 	at      int // its place among the frames to be written
@@ -57,7 +58,7 @@ func (j *joined) uncover() { copy(j.buf[j.end()-j.head:], j.covered[:j.head]) }
 
 // start makes j begin with a packet, which lies elsewhere, if it is one that others may follow. Its flow is p's.
 func (j *joined) start(pkt []byte, p *packet, c *child, tcp, udp bool) bool {
-	kind, head, ok := joinable(pkt, p, tcp, udp)
+	kind, head, ok := joinable(pkt, p, tcp, udp, j.trust)
 	if !ok {
 		return false
 	}
@@ -77,7 +78,7 @@ func (j *joined) ipv4() bool { return j.kept[0]>>4 == 4 }
 // joinable reports whether other packets may follow pkt in a superpacket, of which kind, and how long the headers are:
 // an unfragmented packet without IP options, of TCP with data and no flag but ACK, or of UDP; with a checksum that is
 // right. For the kernel takes a superpacket's packets to be right, and would put a good checksum on a bad one.
-func joinable(pkt []byte, p *packet, tcp, udp bool) (kind tun.Kind, head int, ok bool) {
+func joinable(pkt []byte, p *packet, tcp, udp, trust bool) (kind tun.Kind, head int, ok bool) {
 	v6 := p.src.Is6()
 	switch {
 	case p.hidden:
@@ -109,7 +110,7 @@ func joinable(pkt []byte, p *packet, tcp, udp bool) (kind tun.Kind, head int, ok
 	default:
 		return 0, 0, false
 	}
-	good := fold(sum16(pseudoHeader(pkt, p.proto)+uint32(len(upper)), upper)) == 0xffff
+	good := trust || fold(sum16(pseudoHeader(pkt, p.proto)+uint32(len(upper)), upper)) == 0xffff
 	return kind, head, good && head < len(pkt)
 }
 
@@ -158,10 +159,10 @@ func (j *joined) sameIP(pkt []byte) bool {
 		fold(j.ipSum+uint32(length)+uint32(ident)+check) == 0xffff
 }
 
-// summed reports whether the checksum of the upper layer is right.
+// summed reports whether the checksum of the upper layer is right, or is to be taken so.
 func (j *joined) summed(pkt []byte) bool {
 	upper := pkt[j.upper:]
-	return fold(sum16(j.pseudo+uint32(len(upper)), upper)) == 0xffff
+	return j.trust || fold(sum16(j.pseudo+uint32(len(upper)), upper)) == 0xffff
 }
 
 // flowOf reports whether pkt, parsed as p, is of the flow of j, whose order must be kept.

@@ -437,3 +437,32 @@ func TestUDPWithoutChecksumIsNotJoined(t *testing.T) {
 		t.Errorf("came as %d frames, want two superpackets and four packets", len(got))
 	}
 }
+
+// With trust in checksums a damaged packet is joined, and gets a good one; what has none still goes alone, and the header's own
+// is looked at.
+func TestTrustedChecksumsAreNotRead(t *testing.T) {
+	for name, tt := range map[string]struct {
+		f      *tun.Frame
+		change func(b []byte) // of the third of six
+		frames int
+	}{
+		"an octet of data":      {inSuper(600, 100, tcpACK, timestamps...), func(b []byte) { b[100] ^= 1 }, 1},
+		"UDP, an octet of data": {superpacket(hq, paris, protoUDP, 600, 100, 0), func(b []byte) { b[100] ^= 1 }, 1},
+		"UDP without checksum":  {superpacket(hq, paris, protoUDP, 600, 100, 0), func(b []byte) { b[26], b[27] = 0, 0 }, 3},
+		"the IP checksum":       {inSuper(600, 100, tcpACK, timestamps...), func(b []byte) { b[10] ^= 1 }, 3},
+	} {
+		b := newInBench(t, protect.AES128GCM16)
+		b.g.cfg.TrustChecksums = true
+		b.recv = newReceiver(b.g, b.g.sockets[0], 0)
+		want := segments(t, tt.f)
+		tt.change(want[2])
+		got := b.deliver(t, want...)
+		if len(got) != tt.frames {
+			t.Errorf("%s: %d frames, want %d", name, len(got), tt.frames)
+		}
+		if tt.frames == 1 {
+			mend(want[2])
+		}
+		equal(t, name, allSegments(t, got), want)
+	}
+}

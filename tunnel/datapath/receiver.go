@@ -45,7 +45,7 @@ func newReceiver(g *Gateway, sock *socket, worker int) *receiver {
 	a := newArena(joinedAtOnce*joinBuffer + batchSize*slotStride)
 	w := &receiver{g: g, sock: sock, queue: g.queueOf(worker), messages: make([]transport.Message, batchSize), frames: make([]tun.Frame, 0, 4*batchSize), order: make([]int, 0, 2*batchSize)}
 	for i := range w.joining {
-		w.joining[i] = &joined{buf: a.take(joinBuffer)}
+		w.joining[i] = &joined{buf: a.take(joinBuffer), trust: g.cfg.TrustChecksums}
 	}
 	for i, slot := range a.slots(batchSize) {
 		w.messages[i].Buf = slot

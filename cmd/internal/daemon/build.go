@@ -68,16 +68,17 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		d.log.Warn("kernel does not bring the packets of a tunnel to one worker", "hint", "datapath.workers: 1 may be faster")
 	}
 	d.gateway, err = datapath.New(datapath.Config{
-		Device:   in.device,
-		Queues:   in.queues,
-		RouteMTU: routeMTU(cfg.Gateway.Outside, opts),
-		Sockets:  append(sockets, bare...),
-		NATTPort: cfg.Gateway.Outside.NATTPort,
-		Rand:     opts.Rand,
-		Log:      d.log,
-		Acquire:  func(conn string, local, remote esp.Selector) { d.mail.post(acquire{conn, local, remote}) },
-		Spent:    d.spent,
-		Seen:     d.seen,
+		Device:         in.device,
+		Queues:         in.queues,
+		TrustChecksums: cfg.Gateway.Datapath.VerifyChecksums == config.Off,
+		RouteMTU:       routeMTU(cfg.Gateway.Outside, opts),
+		Sockets:        append(sockets, bare...),
+		NATTPort:       cfg.Gateway.Outside.NATTPort,
+		Rand:           opts.Rand,
+		Log:            d.log,
+		Acquire:        func(conn string, local, remote esp.Selector) { d.mail.post(acquire{conn, local, remote}) },
+		Spent:          d.spent,
+		Seen:           d.seen,
 	})
 	if err != nil {
 		return nil, err
