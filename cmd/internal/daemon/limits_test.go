@@ -51,7 +51,7 @@ func TestGivingUpOnPurposeIsNoFailure(t *testing.T) {
 				t.Errorf("tunnel %s: %s, failure %+v", tun.Name, tun.Reason, tun.Failure)
 			}
 		}
-		if log := left.log.String(); strings.Contains(log, "level=WARN") || !strings.Contains(log, "level=INFO msg=failed peer=hq/1 reason=ADMIN_DOWN") {
+		if log := left.log.String(); strings.Contains(log, "level=WARN msg=failed") || !strings.Contains(log, "level=INFO msg=failed peer=hq/1 reason=ADMIN_DOWN") {
 			t.Errorf("the log:\n%s", log)
 		}
 	})
