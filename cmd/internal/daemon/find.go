@@ -6,19 +6,17 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"twinbore/esp"
 	"twinbore/tunnel"
 )
 
-// lookupTime bounds the search for a host name's addresses.
-const lookupTime = 10 * time.Second
-
 // A finder looks for the outer addresses of an attempt, away from the loop: a resolver may take its time. A host name
-// is asked for anew at each attempt, and never for a tunnel that lives (hardening R15).
+// is asked for anew at each attempt, and never for a tunnel that lives (hardening R15). Of several addresses each attempt
+// takes the one after that of the attempt before, as long as they fail.
 type finder struct {
 	lookup    func(ctx context.Context, host string) ([]netip.Addr, error)
 	route     func(remote netip.Addr) (netip.Addr, error) // our address for packets to remote
@@ -37,28 +35,22 @@ func (f *finder) find(ctx context.Context, e *end, number int, mail *mailbox) {
 		mail.post(f.complete(e, number, addr))
 		return
 	}
-	host, local := e.remote, e.local
+	host, local, missed := e.remote, e.local, e.missed
 	f.running.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, lookupTime)
 		defer cancel()
 		addrs, err := f.lookup(ctx, host)
 		if err == nil {
-			for _, a := range addrs {
-				if !local.IsValid() || local.Is4() == a.Unmap().Is4() {
-					mail.post(f.complete(e, number, a.Unmap()))
-					return
-				}
+			addrs = slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool { return local.IsValid() && local.Is4() != a.Is4() })
+			if len(addrs) > 0 {
+				mail.post(f.complete(e, number, addrs[(slices.Index(addrs, missed)+1)%len(addrs)]))
+				return
 			}
 			err = errors.New("it has no address of the family of our own")
 		}
 		mail.post(found{end: e, number: number, reason: tunnel.DNSFailed,
 			hint: fmt.Sprintf("host name %q of the peer: %v", host, plain(err))})
 	})
-}
-
-// systemLookup asks the system's resolver.
-func systemLookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
 // complete finds our own address for a peer's. It reads only what of e never changes.

@@ -96,6 +96,7 @@ type end struct {
 	cut      bool       // the host's network had no way to the peer then
 	search   int        // number of the search for addresses that counts
 	failure  *api.Failure
+	missed   netip.Addr  // the peer's address of the last attempt that brought no IKE SA
 	lost     string      // why the last search found none
 	changed  []time.Time // when the tunnel last came or went, the oldest first
 }
@@ -239,7 +240,7 @@ func (l *loop) start(ctx context.Context, now time.Time, f found) {
 		l.tell(ctx, now, f.end.conn, tunnel.Event{Kind: tunnel.Failed, Tunnel: f.end.index, Reason: f.reason, Hint: f.hint, Initiator: true})
 		return
 	}
-	f.end.lost = ""
+	f.end.lost, f.end.missed = "", f.path.Remote.Addr()
 	if len(f.end.ikes) == 0 {
 		f.end.path = f.path
 	}
