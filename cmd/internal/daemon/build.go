@@ -106,7 +106,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	d.routes = newRoutes(d.log, in.host, d.gateway)
 	d.loop = &loop{
 		log: d.log, mail: d.mail, recorder: d.recorder, timeline: d.timeline, engine: d.engine, gateway: d.gateway, routes: d.routes,
-		finder:  finder{lookup: systemLookup, route: routeTo, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
+		finder:  finder{lookup: newResolver(systemLookup).lookup, route: routeTo, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
 		head:    head,
 		started: time.Now(), ends: map[string]*end{}, deleted: make(chan struct{}),
 	}

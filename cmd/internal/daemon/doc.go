@@ -14,8 +14,7 @@
 // Ending (stop.go): connections are deleted, which closes their SAs at the peers and takes their routes away; that has
 // 1.2 s, and what has not answered by then is dropped. Then engine, data path and routes end, 2 s in all.
 //
-// Not done here: reload, hand-over to another process, persistence of what the operator did, host names of
-// peers whose addresses change while a tunnel lives.
+// Not done here: reload, hand-over to another process, persistence of what the operator did.
 //
 // Start reading at build.go, then loop.go.
 package daemon

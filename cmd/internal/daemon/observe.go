@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -36,6 +37,7 @@ func (l *loop) observe(ctx context.Context, now time.Time, ev session.Event) {
 	case session.IKEUp:
 		l.routes.pin(e.peer, ev.IKE.Path.Remote.Addr())
 		l.settled(e)
+		e.missed = netip.Addr{}
 		fact.Kind = tunnel.IKEUp
 	case session.IKEDown:
 		fact.Kind = tunnel.IKEDown
