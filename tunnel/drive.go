@@ -15,7 +15,7 @@ func (c *Connection) decide(now time.Time, out *Output) {
 		c.tell(i, out)
 	}
 	c.choose(now, out)
-	if up := c.active >= 0; up != c.routes {
+	if up := c.active >= 0 || c.lures(); up != c.routes {
 		c.routes = up
 		out.Routes = RouteChange{Changed: true, Up: up}
 	}
@@ -23,6 +23,16 @@ func (c *Connection) decide(now time.Time, out *Output) {
 		c.enter(now, Deleted, out)
 	}
 	out.Wake = c.wake(now)
+}
+
+// lures reports whether packets are to come to us though no tunnel is UP, because one of them starts it (R23).
+func (c *Connection) lures() bool {
+	for i := range c.tunnels {
+		if t := &c.tunnels[i]; c.begun && c.allowed(t) && (c.cfg.Start == OnTraffic || c.cfg.Start == Always && t.cleared) {
+			return true
+		}
+	}
+	return false
 }
 
 // refresh recomputes whether a tunnel is UP.

@@ -80,7 +80,7 @@ type Choice struct {
 	Tunnel  int // -1: none; packets wait or are dropped, and never leave in clear
 }
 
-// A RouteChange tells the routing side whether the connection can carry traffic.
+// A RouteChange tells the routing side whether the connection can carry traffic, or waits for some to start it.
 type RouteChange struct {
 	Changed bool
 	Up      bool

@@ -296,9 +296,10 @@ func (s *sim) fail(format string, args ...any) {
 // check is what always holds.
 func (s *sim) check(ev Event) {
 	r := s.c.Report(s.now)
-	anyUp := false
+	anyUp, waits := false, false // for packets
 	for i, t := range r.Tunnels {
 		anyUp = anyUp || t.Up
+		waits = waits || r.State < Deleting && !t.AdminDown && (s.start == OnTraffic || s.start == Always && s.c.tunnels[i].cleared)
 		resting := t.AdminDown || s.start != Always || s.c.tunnels[i].cleared
 		switch {
 		case t.Up && (t.Reason != "" || !t.NextRetry.IsZero()):
@@ -320,7 +321,7 @@ func (s *sim) check(ev Event) {
 		s.fail("%s: tunnel %d is chosen and DOWN", ev.Kind, s.active)
 	case anyUp && s.active < 0:
 		s.fail("%s: a tunnel is UP and none is chosen", ev.Kind)
-	case s.routes != anyUp:
-		s.fail("%s: routes up=%v while a tunnel is up=%v", ev.Kind, s.routes, anyUp)
+	case s.routes != (anyUp || waits):
+		s.fail("%s: routes up=%v while a tunnel is up=%v and one waits for packets=%v", ev.Kind, s.routes, anyUp, waits)
 	}
 }

@@ -41,9 +41,14 @@ func (f *finder) find(ctx context.Context, e *end, number int, mail *mailbox) {
 		defer cancel()
 		addrs, err := f.lookup(ctx, host)
 		if err == nil {
-			addrs = slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool { return local.IsValid() && local.Is4() != a.Is4() })
-			if len(addrs) > 0 {
-				mail.post(f.complete(e, number, addrs[(slices.Index(addrs, missed)+1)%len(addrs)]))
+			var fit []netip.Addr
+			for _, a := range addrs {
+				if a = a.Unmap(); !local.IsValid() || local.Is4() == a.Is4() {
+					fit = append(fit, a)
+				}
+			}
+			if len(fit) > 0 {
+				mail.post(f.complete(e, number, fit[(slices.Index(fit, missed)+1)%len(fit)]))
 				return
 			}
 			err = errors.New("it has no address of the family of our own")

@@ -69,7 +69,7 @@ func (r *resolver) lookup(ctx context.Context, host string) ([]netip.Addr, error
 	}
 	n.addrs, n.until = nil, time.Now().Add(answerKept)
 	for _, a := range addrs {
-		if a = a.Unmap(); len(n.addrs) < answersMost && !slices.Contains(n.addrs, a) {
+		if len(n.addrs) < answersMost && !slices.Contains(n.addrs, a) {
 			n.addrs = append(n.addrs, a)
 		}
 	}

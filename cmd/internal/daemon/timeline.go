@@ -250,9 +250,9 @@ func (l *timeline) routed(now time.Time, c *connection) {
 	for _, p := range c.networks {
 		list = append(list, p.String())
 	}
-	h := happening{kind: "route.removed", message: "no tunnel of the connection carries traffic: its networks are unreachable", attrs: []string{"prefixes", strings.Join(list, ", ")}}
+	h := happening{kind: "route.removed", message: "the connection carries no traffic: its networks are unreachable", attrs: []string{"prefixes", strings.Join(list, ", ")}}
 	if c.up {
-		h.kind, h.message = "route.added", "the connection carries traffic to its networks"
+		h.kind, h.message = "route.added", "packets to the networks of the connection are taken"
 	}
 	l.put(now, c.shown.Name, h)
 }
