@@ -12,8 +12,9 @@
 //
 // One goroutine reads each queue of the device and one each socket, and each carries its batch to the end: no channel, no
 // allocation, no reading of the clock for a packet. A worker is a queue and a socket of each address; the SPI names the
-// worker (sad.go), so that the kernel can bring the packets of an SA to one, but any may take and send for all. A fourth kind, control, does what a packet must not wait for: it calls
-// Acquire, Spent and Seen, sends what waited for a Child SA, and NAT keepalives.
+// worker (sad.go), so that the kernel can bring the packets of an SA to one, but any may take and send for all. Another
+// goroutine, control, does what a packet must not wait for: it calls Acquire, Spent and Seen, sends what waited for a Child
+// SA, and NAT keepalives. A last one looks once a minute at the routes and at offloads that were given up (watch.go).
 //
 // Superpackets make the speed. The kernel hands over up to 64 KB of one flow as one packet; it meets the policy once, and
 // becomes packets only where they are sealed: the cutter writes each packet's headers in front of its payload, and

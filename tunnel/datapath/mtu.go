@@ -1,18 +1,11 @@
 package datapath
 
 import (
-	"context"
-	"time"
-
 	"twinbore/esp"
 	"twinbore/esp/protect"
 )
 
 const udpHeaderLen = 8
-
-// routeEvery is how often the kernel is asked again what a route takes. What a router said to it is forgotten some
-// minutes later (RFC 1191 §6.3, RFC 8201 §4).
-const routeEvery = time.Minute
 
 // least returns the path MTU to reckon with, of the one configured and the one of the route. Less than every host takes is
 // not believed: with IPv6 the route's may come from somebody else's ICMP error (DOS-17).
@@ -25,20 +18,6 @@ func (l *lane) least(path int) int {
 		floor = minIPv6MTU
 	}
 	return min(path, max(l.route, floor))
-}
-
-// watchRoutes asks again and again until ctx is done.
-func (g *Gateway) watchRoutes(ctx context.Context) {
-	tick := time.NewTicker(routeEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			g.reroute()
-		}
-	}
 }
 
 // reroute asks what the routes take that Child SAs use, and sizes packets by it. The kernel is asked with no lock held.

@@ -74,7 +74,7 @@ func TestPathMTUFollowsTheRoute(t *testing.T) {
 		}
 		for _, tt := range []struct{ route, path int }{{1280, 1280}, {68, 576}, {9000, 1500}, {0, 1500}, {1492, 1492}} {
 			route.Store(int32(tt.route))
-			time.Sleep(routeEvery)
+			time.Sleep(watchEvery)
 			s.l.settle()
 			want(tt.path)
 		}

@@ -23,7 +23,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 	}
 	all.Go(func() { g.control(running) })
-	all.Go(func() { g.watchRoutes(running) })
+	all.Go(func() { g.watch(running) })
 	<-running.Done()
 	failed := ctx.Err() == nil
 	err := context.Cause(running)
