@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,7 @@ const followEvery = 500 * time.Millisecond
 
 func newLogs(a *app) *cobra.Command {
 	var follow bool
-	var since string
+	var since, level string
 	cmd := &cobra.Command{
 		Use:   "logs [connection[/tunnel]]",
 		Short: "Show the last IKE messages and changes of each tunnel",
@@ -36,6 +37,10 @@ became of it. Nothing of it is secret. -o json writes one object a line.`,
 					return err
 				}
 			}
+			if level != "" && !slices.Contains(api.Levels, level) {
+				return usage("no --level %q; there are %s", level, strings.Join(api.Levels, ", "))
+			}
+			q.Level = level
 			if q.Since, err = sinceTime(since, time.Now()); err != nil {
 				return err
 			}
@@ -43,6 +48,7 @@ became of it. Nothing of it is secret. -o json writes one object a line.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes, until interrupted")
+	cmd.Flags().StringVar(&level, "level", "", "nothing less severe: debug (all, messages too), info (changes) or warn (what is wrong)")
 	cmd.Flags().StringVar(&since, "since", "", "only what is not older: a duration like 10m, or a time like 2026-11-21T10:00:00Z")
 	return cmd
 }

@@ -4,7 +4,7 @@
 //	                               0660 root:group in a directory of 0750; SO_PEERCRED on each connection
 //
 //	GET  /v1/status
-//	GET  /v1/logs          ?connection= &tunnel= &since= &after=     the flight recorder; after is the last id that was read
+//	GET  /v1/logs          ?connection= &tunnel= &since= &after= &level=     the flight recorder; after is the last id that was read
 //	GET  /v1/events        ?since= &follow=1                         since is a time, or the last id that was read
 //	POST /v1/connections/{connection}/actions/{up|down|restart|rekey}                      ?sa=ike|child with rekey
 //	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{up|down|restart|rekey}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,7 +18,11 @@ type LogQuery struct {
 	Tunnel     string    // of Connection; empty: all
 	Since      time.Time // nothing before
 	After      uint64    // nothing with an id up to this one: the Last of the answer before
+	Level      string    // nothing less severe, one of Levels; empty: all
 }
+
+// Levels are how severe an entry of the log is, the least severe first: a message, a change, something that is wrong.
+var Levels = []string{"debug", "info", "warn"}
 
 // Logs is the answer to GET /v1/logs: the oldest entry first.
 type Logs struct {
@@ -31,6 +37,7 @@ type LogEntry struct {
 	Time       time.Time   `json:"time"`
 	Connection string      `json:"connection"` // empty while an answered peer has not said who it is
 	Tunnel     string      `json:"tunnel"`
+	Level      string      `json:"level"`   // one of Levels
 	Kind       string      `json:"kind"`    // message | dropped | ike up | tunnel down | operator: down | …
 	Message    *LogMessage `json:"message"` // of the kinds message and dropped
 	Reason     string      `json:"reason"`  // stable code
@@ -61,6 +68,7 @@ func (q LogQuery) path() string {
 	set("connection", q.Connection, q.Connection != "")
 	set("tunnel", q.Tunnel, q.Tunnel != "")
 	set("since", q.Since.UTC().Format(time.RFC3339Nano), !q.Since.IsZero())
+	set("level", q.Level, q.Level != "")
 	set("after", strconv.FormatUint(q.After, 10), q.After != 0)
 	if len(v) == 0 {
 		return "/v1/logs"
@@ -69,7 +77,10 @@ func (q LogQuery) path() string {
 }
 
 func logQuery(v url.Values) (q LogQuery, err error) {
-	q.Connection, q.Tunnel = v.Get("connection"), v.Get("tunnel")
+	q.Connection, q.Tunnel, q.Level = v.Get("connection"), v.Get("tunnel"), v.Get("level")
+	if q.Level != "" && !slices.Contains(Levels, q.Level) {
+		return LogQuery{}, fmt.Errorf("no level %q: have %s", q.Level, strings.Join(Levels, ", "))
+	}
 	if text := v.Get("since"); text != "" {
 		if q.Since, err = time.Parse(time.RFC3339, text); err != nil {
 			return LogQuery{}, fmt.Errorf("since %q is not a time like 2026-11-21T10:00:00Z", text)

@@ -21,13 +21,14 @@ func TestLogsAreAskedFor(t *testing.T) {
 		{},
 		{Connection: "a b&c", Tunnel: "x/y"},
 		{Connection: "hq", Since: time.Date(2026, 11, 21, 10, 0, 0, 5, time.UTC), After: 1 << 60},
+		{Level: "warn"},
 	} {
 		logs, err := c.Logs(t.Context(), want)
 		if err != nil || got != want || logs.Last != 7 || logs.Entries[0].Message.Octets != 296 {
 			t.Errorf("asked for %+v: the daemon saw %+v, answered %+v, %v", want, got, logs, err)
 		}
 	}
-	for query, want := range map[string]string{"since=yesterday": BadRequest, "after=-1": BadRequest, "tunnel=1": BadRequest,
+	for query, want := range map[string]string{"since=yesterday": BadRequest, "after=-1": BadRequest, "tunnel=1": BadRequest, "level=loud": BadRequest,
 		"connection=nowhere": NotFound} {
 		if _, err := url.ParseQuery(query); err != nil {
 			t.Fatal(err)

@@ -91,13 +91,33 @@ func (r *recorder) observe(ev session.Event) {
 		e.IKE = fmt.Sprintf("%016x_i %016x_r", ev.IKE.SPIi, ev.IKE.SPIr)
 	}
 	if ev.Kind == session.Message || ev.Kind == session.Dropped {
+		e.Level = debug
 		e.Message = &api.LogMessage{Sent: ev.Sent, Answer: ev.Answer, Exchange: ev.Exchange, ID: ev.MessageID, Payloads: ev.Payloads,
 			Octets: ev.Size, Again: ev.Again}
 		r.put(ev.Peer, true, e)
 		return
 	}
-	e.Text = tell(ev)
+	e.Text, e.Level = tell(ev), info
+	switch ev.Kind {
+	case session.Failed, session.ChildFailed, session.Weak:
+		e.Level = blame(ev.Reason == session.AdminDown)
+	}
 	r.put(ev.Peer, false, e)
+}
+
+// The levels of entries.
+const (
+	debug = "debug"
+	info  = "info"
+	warn  = "warn"
+)
+
+// blame is the level of what is wrong unless somebody meant it.
+func blame(meant bool) string {
+	if meant {
+		return info
+	}
+	return warn
 }
 
 // tell is a change of an SA in one line.
@@ -131,9 +151,14 @@ func tell(ev session.Event) string {
 	return ev.Hint
 }
 
-// note keeps a line of the loop about one tunnel.
+// note keeps a line of the loop about one tunnel. One that has a reason is about something wrong, unless that is what the
+// operator wanted.
 func (r *recorder) note(e *end, now time.Time, kind, reason, text string) {
-	r.put(e.peer, false, api.LogEntry{Time: now, Kind: kind, Reason: reason, Text: text})
+	level := info
+	if reason != "" {
+		level = blame(reason == string(tunnel.AdminIsDown))
+	}
+	r.put(e.peer, false, api.LogEntry{Time: now, Level: level, Kind: kind, Reason: reason, Text: text})
 }
 
 // change keeps what changed for an operator, with each tunnel that it concerns.
@@ -164,14 +189,14 @@ func (r *recorder) read(q api.LogQuery) (api.Logs, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := api.Logs{SchemaVersion: api.SchemaVersion, Entries: []api.LogEntry{}, Last: r.last}
-	known := q.Connection == ""
+	known, least := q.Connection == "", slices.Index(api.Levels, q.Level)
 	for _, t := range r.tapes {
 		if q.Connection != "" && t.conn != q.Connection || q.Tunnel != "" && t.tunnel != q.Tunnel {
 			continue
 		}
 		known = true
 		for _, e := range slices.Concat(t.messages.entries, t.changes.entries) {
-			if e.ID > q.After && !e.Time.Before(q.Since) {
+			if e.ID > q.After && !e.Time.Before(q.Since) && slices.Index(api.Levels, e.Level) >= least {
 				out.Entries = append(out.Entries, e)
 			}
 		}

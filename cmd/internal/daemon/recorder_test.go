@@ -177,3 +177,29 @@ func TestStatusKeepsBothOffers(t *testing.T) {
 		})
 	}
 }
+
+// Messages are of level debug, changes of info, and what is wrong, but for what the operator wanted, of warn.
+func TestRecorderKnowsLevels(t *testing.T) {
+	r, e := newRecorder(), &end{peer: "hq/1"}
+	r.add("hq", "1")
+	for _, ev := range []session.Event{{Kind: session.Message}, {Kind: session.Dropped}, {Kind: session.IKEUp}, {Kind: session.IKEDown, Reason: session.PeerDeleted},
+		{Kind: session.Failed, Reason: session.NoResponse}, {Kind: session.ChildFailed, Reason: session.TSUnacceptable}, {Kind: session.Weak},
+		{Kind: session.Failed, Reason: session.AdminDown}} {
+		ev.Peer, ev.Time = "hq/1", noon
+		r.observe(ev)
+	}
+	r.note(e, noon, "tunnel up", "", "")
+	r.note(e, noon, "tunnel down", "DPD_TIMEOUT", "")
+	r.note(e, noon, "tunnel down", "ADMIN_DOWN", "")
+	for level, want := range map[string]int{"": 11, "debug": 11, "info": 9, "warn": 4} {
+		logs, err := r.read(api.LogQuery{Level: level})
+		if err != nil || len(logs.Entries) != want {
+			t.Errorf("level %q: %d entries (%v), want %d", level, len(logs.Entries), err, want)
+		}
+		for _, e := range logs.Entries {
+			if e.Level == "" {
+				t.Errorf("%s has no level", e.Kind)
+			}
+		}
+	}
+}
