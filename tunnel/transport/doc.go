@@ -33,7 +33,7 @@
 // network, both ways (UDP_SEGMENT, UDP_GRO): at 64 KB this is worth more than all else. What the kernel will not cut is
 // cut here (gso_linux.go), so that a run is never lost for an offload; datagrams without a UDP checksum, which Linux's own
 // ESP sends, come one by one whatever the socket asks for. So does all ESP without UDP: the kernel has no such runs for it, and
-// it is several times slower.
+// it is less than half as fast.
 //
 // Start reading with socket.go for the words, classify.go for RFC 3948, udp_linux.go for the socket itself, and esp_linux.go
 // for what is different without UDP.
