@@ -23,9 +23,9 @@ var exploredOps = []string{"rekey-child", "delete-child", "rekey-ike", "probe", 
 // A walk is one order of events: what was decided at each step, out of how many, and the script that it comes to.
 type walk struct {
 	*lab
+	route
 	todo   [2]string // what a and b have not begun yet
 	faults int       // that may still happen
-	begin  string    // of the script
 	taken  []string
 }
 
@@ -89,21 +89,50 @@ func (w *walk) take(step string) error {
 	return w.script(step)
 }
 
-// fromTheStart is how every walk begins: liveness is checked only where the walk says so. toTheEnd is how every walk ends:
-// without faults, and with time to heal.
+// How a walk begins and ends. Between two that are up liveness is checked only where the walk says so; they end without faults
+// and with time to heal. Where they must find each other, a does at the end what the connection logic would.
 const (
-	fromTheStart = "set a dpd=0s\nset b dpd=0s\nestablished\n"
-	toTheEnd     = "deliver all\nwait 90s\ntraffic\nwait 5s\n"
+	fromTheStart   = "set a dpd=0s\nset b dpd=0s\nestablished\n"
+	toTheEnd       = "deliver all\nwait 90s\ntraffic\nwait 5s\n"
+	fromNothing    = "set a initial-contact=yes\nset b initial-contact=yes\n"
+	toTheSameAgain = "deliver all\nwait 10s\ntraffic\nlet-go\nwant-if-none a\n"
 )
+
+// A route is what two ends begin, and where.
+type route struct {
+	own, other string
+	begin, end string
+}
+
+// routes are all that is explored.
+func routes() (all []route) {
+	for _, own := range exploredOps {
+		for _, other := range exploredOps {
+			r := route{own, other, fromTheStart, toTheEnd}
+			if gives := []string{"close", "delete-child"}; !slices.Contains(gives, own) && !slices.Contains(gives, other) {
+				r.begin += "gapless\n" // nobody gives up a Child SA
+			}
+			all = append(all, r)
+		}
+	}
+	healed := strings.Repeat(toTheSameAgain, 8) + toTheEnd + "one-pair\n"
+	all = append(all, route{"want", "want", fromNothing, healed})
+	for _, own := range []string{"restart", "restart-and-want"} {
+		for _, other := range []string{"restart-and-want", "rekey-child", "rekey-ike", "close", "probe"} {
+			all = append(all, route{own, other, fromNothing + "established\n", healed})
+		}
+	}
+	return all
+}
 
 // text is what TestReplay and a file in testdata can play.
 func (w *walk) text() string {
-	return w.begin + strings.Join(w.taken, "\n") + "\n" + toTheEnd
+	return w.begin + strings.Join(w.taken, "\n") + "\n" + w.route.end
 }
 
-// explore goes every way that own and other can meet, depth first, but from each place only once. It returns how many walks
+// explore goes every way that two operations can meet, depth first, but from each place only once. It returns how many walks
 // there were, and how many of them came to a place where another had been.
-func explore(t testing.TB, own, other string, tamper func(*gateway, *session.Output)) (walks, met int) {
+func explore(t testing.TB, r route, tamper func(*gateway, *session.Output)) (walks, met int) {
 	var choices []int // of the walk at hand; beyond them the first step is taken
 	been := map[[sha256.Size]byte]bool{}
 	var w *walk
@@ -113,10 +142,7 @@ func explore(t testing.TB, own, other string, tamper func(*gateway, *session.Out
 		}
 	}()
 	for {
-		w = &walk{lab: newLab(t), todo: [2]string{own, other}, faults: *exploreFaults, begin: fromTheStart}
-		if gives := []string{"close", "delete-child"}; !slices.Contains(gives, own) && !slices.Contains(gives, other) {
-			w.begin += "gapless\n" // nobody gives up a Child SA
-		}
+		w = &walk{lab: newLab(t), route: r, todo: [2]string{r.own, r.other}, faults: *exploreFaults}
 		w.strict, w.tamper = true, tamper
 		if err := w.script(w.begin); err != nil {
 			t.Fatal(err)
@@ -148,7 +174,7 @@ func explore(t testing.TB, own, other string, tamper func(*gateway, *session.Out
 		if again {
 			met++
 		} else {
-			w.end()
+			w.finish()
 		}
 		choices = choices[:len(width)]
 		for len(choices) > 0 && choices[len(choices)-1]+1 == width[len(choices)-1] {
@@ -161,8 +187,8 @@ func explore(t testing.TB, own, other string, tamper func(*gateway, *session.Out
 	}
 }
 
-// end ends a walk and judges it.
-func (w *walk) end() {
+// finish ends a walk and judges it.
+func (w *walk) finish() {
 	for i, g := range []*gateway{w.a, w.b} {
 		if w.todo[i] != "" {
 			if err := w.take(w.todo[i] + " " + g.name); err != nil {
@@ -170,7 +196,7 @@ func (w *walk) end() {
 			}
 		}
 	}
-	if err := w.script(toTheEnd); err != nil {
+	if err := w.script(w.route.end); err != nil {
 		w.t.Fatal(err)
 	}
 	if problem := w.judged(); problem != "" {
@@ -181,17 +207,16 @@ func (w *walk) end() {
 // TestEveryInterleaving is hardening F10, systematically: whatever two operations the two ends begin, in whatever order their
 // messages come, and whichever of them is lost, repeated, late or overtaken, both ends agree in the end, no key is used
 // with one IV twice, and nothing is left over. Where nobody gives up a Child SA, each end has at every moment one to send on
-// that the other receives on, so that no packet is lost (R29). It decides five steps, one of which may be a fault. For longer,
+// that the other receives on, so that no packet is lost (R29). Both begin at once from nothing, and start anew at any moment (R5).
+// It decides five steps, one of which may be a fault. For longer,
 // as `make lives` does: -depth 6 -faults 2.
 func TestEveryInterleaving(t *testing.T) {
-	for _, own := range exploredOps {
-		for _, other := range exploredOps {
-			t.Run(own+" and "+other, func(t *testing.T) {
-				t.Parallel()
-				began := time.Now()
-				walks, met := explore(t, own, other, nil)
-				t.Logf("%d ways, %d of them to where another had led, in %v", walks, met, time.Since(began).Round(time.Millisecond))
-			})
-		}
+	for _, r := range routes() {
+		t.Run(r.own+" and "+r.other, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			walks, met := explore(t, r, nil)
+			t.Logf("%d ways, %d of them to where another had led, in %v", walks, met, time.Since(began).Round(time.Millisecond))
+		})
 	}
 }

@@ -1,7 +1,9 @@
 package ikev2
 
 import (
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -343,6 +345,16 @@ func (l *lab) operate(f []string) error {
 		}
 		newest := g.sessions[len(g.sessions)-1]
 		l.apply(g, newest, newest.Do(l.now, session.Initiate{Path: l.path(g)}))
+	case "one-pair": // must be there now
+		if problem := l.onePair(); problem != "" {
+			return errors.New(problem)
+		}
+	case "want-if-none":
+		if sa := g.sa(); sa == nil || len(sa.children) == 0 {
+			return l.operate([]string{"want", g.name})
+		}
+	case "restart-and-want":
+		return cmp.Or(l.operate([]string{"restart", g.name}), l.operate([]string{"want", g.name}))
 	case "spent": // the only Child SA
 		for id := range g.children {
 			if len(g.children) == 1 {
@@ -351,7 +363,7 @@ func (l *lab) operate(f []string) error {
 		}
 	case "restart": // its SPIs and randomness do not come again
 		fresh := newGateway(l.t, g.name, g.addr.As4()[3])
-		fresh.reboots = g.reboots + 1
+		fresh.reboots, fresh.past = g.reboots+1, g.past
 		cfg := g.cfg
 		cfg.Rand = rand.NewChaCha8([32]byte{g.name[0], fresh.reboots})
 		cfg.AllocSPI, cfg.LastInbound = fresh.cfg.AllocSPI, fresh.cfg.LastInbound
