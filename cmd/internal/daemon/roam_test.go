@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -196,9 +197,9 @@ func TestUplinkComesBackLate(t *testing.T) {
 func TestLookingRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, up, left, _ := roaming(t)
-		looked := 0
+		var looked atomic.Int32
 		left.d.loop.carriers = func() ([]netip.Addr, error) {
-			looked++
+			looked.Add(1)
 			time.Sleep(10 * time.Millisecond) // what it costs
 			return up.carriers()
 		}
@@ -206,8 +207,8 @@ func TestLookingRests(t *testing.T) {
 			left.d.stirred()
 			time.Sleep(time.Millisecond)
 		}
-		if looked < 5 || looked > 11 {
-			t.Errorf("looked %d times in a second, want one in 100 ms", looked)
+		if n := looked.Load(); n < 5 || n > 11 {
+			t.Errorf("looked %d times in a second, want one in 100 ms", n)
 		}
 	})
 }
