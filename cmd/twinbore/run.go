@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,9 @@ routes away, within 2 seconds. The log goes to standard error: text on a termina
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			defer onHangup(ctx, func() { log.Warn("reload is not supported yet; restart to take a new configuration") })()
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(heapGrowth)
+			}
 			d, err := daemon.Build(ctx, &cfg, daemon.Options{Version: version, Log: log})
 			switch {
 			case errors.Is(err, fs.ErrPermission):
@@ -50,6 +54,11 @@ routes away, within 2 seconds. The log goes to standard error: text on a termina
 		},
 	}
 }
+
+// heapGrowth is by how many percent the heap may grow between two collections, unless GOGC says otherwise. Most of it is
+// packet buffers, which live as long as the process and hold no pointers: a collection is cheap, and with Go's usual 100 a flood
+// of first messages would double them in garbage before there is one (DOS-01).
+const heapGrowth = 25
 
 // onHangup calls do for each SIGHUP, which would end the process otherwise, until the returned function is called.
 func onHangup(ctx context.Context, do func()) (stop func()) {
