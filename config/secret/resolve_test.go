@@ -177,6 +177,7 @@ func TestOtherPlaces(t *testing.T) {
 	refuse(t, store, Ref{}, "not supported yet")
 }
 
+// AUT-01, RFC 7296 §2.15: a secret is octets, in text, hexadecimal or base64; what is none is refused and not repeated.
 func TestContentIsChecked(t *testing.T) {
 	inline := func(text string, as Encoding) Ref {
 		return Ref{Kind: Inline, Value: New([]byte(text)), Encoding: as}

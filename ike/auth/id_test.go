@@ -120,16 +120,23 @@ func TestFromWire(t *testing.T) {
 	}
 }
 
-// Who is meant is decided octet by octet.
+// AUT-14: who is meant is decided octet by octet, at either end: there are no patterns, and what looks like one is itself.
 func TestIDsAreComparedExactly(t *testing.T) {
 	want := mustParse(t, "gw.example")
 	for _, other := range []ID{
 		{wire.IDFQDN, "gw.example\x00"}, {wire.IDFQDN, "gw.example\n"}, {wire.IDFQDN, "gw.exampl"}, {wire.IDFQDN, "GW.EXAMPLE"},
 		{wire.IDFQDN, "gw.example."}, {wire.IDFQDN, "*"}, {wire.IDFQDN, "*.example"}, {wire.IDKeyID, "gw.example"},
-		{wire.IDRFC822, "gw.example"}, {},
+		{wire.IDRFC822, "gw.example"}, {}, {wire.IDFQDN, "agw.example"}, {wire.IDFQDN, "gw.example.evil"}, {wire.IDFQDN, "evil\ngw.example"},
+		{wire.IDFQDN, "gw.*"}, {wire.IDFQDN, "g?.example"}, {wire.IDFQDN, "[g]w.example"}, {wire.IDFQDN, `^gw\.example$`}, {wire.IDFQDN, "gw%2Eexample"},
+		{wire.IDRFC822, "*@gw.example"}, {wire.IDFQDN, strings.Repeat("gw.example", 6500)},
 	} {
-		if other == want {
-			t.Errorf("%+v is taken for %+v", other, want)
+		if other.Equal(want) || want.Equal(other) {
+			t.Errorf("%.40q is taken for %+v", other.Data, want)
+		}
+	}
+	for _, pattern := range []string{"*", "*.example", "gw.*", "g?.example", "[g]w.example", "fqdn:*.example", "^gw", "%any"} {
+		if id, err := ParseID(pattern); err == nil && (id.Equal(want) || want.Equal(id)) { // a wildcard certificate has such a name
+			t.Errorf("%q is configured and stands for %+v", pattern, want)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (l *lab) refusedWith(reason session.Reason) string {
 	return failed.Hint
 }
 
-// TestHostileIdentity is MAL-14 (CVE-2013-6075, CVE-2017-9023, CVE-2025-9242, CVE-2023-28771): an identity that is none
+// TestHostileIdentity is MAL-14 and AUT-14 (CVE-2013-6075, CVE-2017-9023, CVE-2025-9242, CVE-2023-28771): an identity that is none
 // is refused like a wrong one, and what a log shows of it is short and printable.
 func TestHostileIdentity(t *testing.T) {
 	long := strings.Repeat("a", 60_000)

@@ -239,7 +239,7 @@ func (l *lab) onePair() string {
 }
 
 // TestRandomLives is hardening I1 and I3 to I8, SM-09 in the large: whatever the operators and the network do, at the end
-// either one pair is left or nothing, no key was used with one IV twice, and nothing was said in clear. What is checked
+// either one pair is left or nothing, no key was used with one IV twice (CRY-05), and nothing was said in clear. What is checked
 // where: I1, I4 and I5 in records_test.go for each message, I6 and I7 in oracle_test.go after each step, I3, I7 and I8 at
 // the end of a life. I2 (nothing goes into the TUN without an SA and selectors that fit) and I1 for packets are the data
 // path's, in tunnel/datapath and tunnel/simnet; a core has no goroutine to block (I9), and synctest looks for that in ike

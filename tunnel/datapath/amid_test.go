@@ -212,7 +212,8 @@ func intruders() []intruder {
 
 // TestIntruderAmidARun puts each intruder at the beginning, into the middle and at the end of a run of one flow, which the
 // kernel hands over in one piece: it is counted once, for its reason and at its tunnel, every neighbour is delivered, and
-// afterwards the window knows exactly the authentic ones (ESP-01 to ESP-04, ESP-08, RPL-01, RPL-02, TS-04, TS-05, TS-07, CRY-07).
+// afterwards the window knows exactly the authentic ones (ESP-01, ESP-02, ESP-03, ESP-04,
+// ESP-08, RPL-01, RPL-02, TS-04, TS-05, TS-07, CRY-07).
 func TestIntruderAmidARun(t *testing.T) {
 	const n = 6
 	for _, alg := range protections {

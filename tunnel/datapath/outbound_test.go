@@ -83,7 +83,7 @@ func TestOnlyRoutedPacketsLeave(t *testing.T) { // R13, R34, R45
 	})
 }
 
-func TestSelectorsChooseTheChild(t *testing.T) { // TS-04
+func TestSelectorsChooseTheChild(t *testing.T) { // TS-03, TS-04
 	inLab(t, func(l *lab) {
 		s := l.paris(nil)
 		lan := []esp.Selector{esp.SelectorFor(prefix("10.1.0.0/16"))}

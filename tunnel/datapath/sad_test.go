@@ -61,7 +61,7 @@ func TestNeighboursOfAnSPILeadNowhere(t *testing.T) { // ESP-04
 	}
 }
 
-func TestReservedValuesAreNeverGivenOut(t *testing.T) { // RFC 4303 §2.1
+func TestReservedValuesAreNeverGivenOut(t *testing.T) { // CRY-12, RFC 4303 §2.1
 	// With this secret and generation 0 the first 256 slots would have the SPIs 0 to 255.
 	s := new(sad)
 	if err := s.init(zeros{}, 1); err != nil {

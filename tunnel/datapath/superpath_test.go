@@ -334,7 +334,7 @@ func TestASuperpacketOfManySmallPackets(t *testing.T) {
 	}
 }
 
-// The numbers of a Child SA run out in the middle of a superpacket (RPL-05).
+// The numbers of a Child SA run out in the middle of a superpacket (RPL-05, CRY-14).
 func TestNumbersEndInsideASuperpacket(t *testing.T) {
 	inLab(t, func(l *lab) {
 		s := l.paris(nil)

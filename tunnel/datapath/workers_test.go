@@ -115,7 +115,7 @@ func numbered(child, flow, n int) []byte {
 }
 
 // Four workers send by three Child SAs at once. The packets of each leave in the order of their numbers, none is missing,
-// and each flow, which the device keeps in one queue, is in order. With the race detector it also shows that what they
+// and each flow, which the device keeps in one queue, is in order; so no number, which is the IV, is used twice (CRY-05). With the race detector it also shows that what they
 // share is guarded.
 func TestWorkersKeepThePacketsOfAnSAInOrder(t *testing.T) {
 	const workers, children, batches = 4, 3, 60
