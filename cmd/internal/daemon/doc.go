@@ -5,7 +5,8 @@
 //	   engine's shards ── session.Event ──┐                                ┌──► engine.Do: initiate, close, rekey
 //	   gateway ── acquire, spent ─────────┤                                ├──► gateway.Choose
 //	   finder ── outer addresses ─────────┼──► mailbox ──► loop ───────────┼──► routes: what the host's table shall hold
-//	   api ── questions, orders ──────────┘          (one goroutine)       └──► log: the operator's timeline
+//	   host's network ── stirred ─────────┤          (one goroutine)       ├──► recorder and timeline: what logs and events show
+//	   api ── questions, orders ──────────┘                                └──► log: the operator's timeline
 //
 // Who owns what: the loop's goroutine owns the connections, which decide (package tunnel), and what the status shows of
 // SAs. The routes goroutine owns the host's tables and is told the whole wanted state each time. Everything else
