@@ -227,6 +227,10 @@ func (a attribute) print(b *strings.Builder) {
 		fmt.Fprintf(b, "#%x", a.value)
 		return
 	}
+	if a.value == "" { // a UTF8String without a letter: nothing behind the sign is taken for a slip
+		b.WriteString("#0c00")
+		return
+	}
 	for i := range len(a.value) {
 		switch c := a.value[i]; {
 		case strings.IndexByte(`"+,;<>\`, c) >= 0, c == '#' && i == 0, c == ' ' && (i == 0 || i == len(a.value)-1):
