@@ -39,8 +39,8 @@
 // # What strangers cost
 //
 // Up to the first authentic message a peer is a stranger. It gets a bounded number of requests a second, of half-open sessions
-// for itself and in all, and past a threshold it must return a cookie first, which costs no memory. An answer outside
-// a session is never longer than its request. Addresses of configured peers have room that others cannot
+// for itself and in all, and past a threshold it must return a cookie first, which costs no memory, and has 5 s and not 30 to
+// authenticate itself. An answer outside a session is never longer than its request. Addresses of configured peers have room that others cannot
 // take, and the last places of every source are for those who return a cookie, because an address can be forged.
 //
 // # Considered and not taken
