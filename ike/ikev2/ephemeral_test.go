@@ -35,7 +35,7 @@ func (l *lab) publicValues(t *testing.T, keys, nonces, spis census) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list := []wire.Payload{}
+		var list []wire.Payload
 		if h.Exchange == wire.IKESAInit {
 			m, err := wire.ParseMessage(msg)
 			if err != nil {
