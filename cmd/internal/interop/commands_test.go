@@ -42,9 +42,9 @@ var commands = map[string]command{
 	"tunnel":         {"NAME PATH =|~|is WANT", 4, (*scenario).doTunnel},     // what the status says of a tunnel
 	"connection":     {"PATH =|~|is WANT", 3, (*scenario).doConnection},      // and of the connection
 	"sas":            {"COUNT", 1, (*scenario).doSAs},                        // IKE SAs at b, none of them half-open
-	"charon":         {"REGEXP >= COUNT", 3, (*scenario).doPeerLog},          // lines of charon's log
-	"peer-log":       {"REGEXP >= COUNT", 3, (*scenario).doPeerLog},          // lines of another peer's log
-	"twinbore-log":   {"REGEXP >= COUNT", 3, (*scenario).doGatewayLog},       // and of ours
+	"charon":         {"REGEXP >=|<= COUNT", 3, (*scenario).doPeerLog},       // lines of charon's log
+	"peer-log":       {"REGEXP >=|<= COUNT", 3, (*scenario).doPeerLog},       // lines of another peer's log
+	"twinbore-log":   {"REGEXP >=|<= COUNT", 3, (*scenario).doGatewayLog},    // and of ours
 	"routes":         {"none|some", 1, (*scenario).doRoutes},                 // of ours in a's tables
 	"ping":           {"HOST ADDR [FROM]", 2, (*scenario).doPing},            // none may be lost
 	"noping":         {"HOST ADDR [FROM]", 2, (*scenario).doNoPing},          // none may come back

@@ -107,10 +107,16 @@ func (s *scenario) wantLines(log func() string, args []string) error {
 		return err
 	}
 	want, err := strconv.Atoi(args[2])
-	if err != nil || args[1] != ">=" {
-		return errors.New("want REGEXP >= COUNT")
+	if err != nil || args[1] != ">=" && args[1] != "<=" {
+		return errors.New("want REGEXP >=|<= COUNT")
 	}
-	var n int
+	n := lines(log(), re)
+	if args[1] == "<=" { // now, and whatever comes later
+		if n > want {
+			return fmt.Errorf("%d lines", n)
+		}
+		return nil
+	}
 	err = until(limit, func() error {
 		if n = lines(log(), re); n < want {
 			return fmt.Errorf("%d lines", n)
