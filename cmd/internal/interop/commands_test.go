@@ -51,6 +51,9 @@ var commands = map[string]command{
 	"iperf":          {"HOST HOST ADDR SECONDS", 4, (*scenario).doIperf},     // TCP there and back
 	"probe":          {"HOST HOST ADDR", 3, (*scenario).doProbe},             // begin 1,000 packets a second
 	"probed":         {"lost|gap <= LIMIT [and …]", 3, (*scenario).doProbed}, // end them and judge
+	"attack":         {"KIND RATE", 2, (*scenario).doAttack},                 // begin to send so many datagrams a second to a, from as many addresses
+	"attacked":       {">= COUNT", 2, (*scenario).doAttacked},                // end all attacks, which have sent so many
+	"burden":         {"<= MEGABYTES", 2, (*scenario).doBurden},              // what the gateway has grown by since the first attack
 	"run":            {"DURATION", 1, (*scenario).doRun},                     // let it run so long
 	"ping-again":     {"HOST ADDR [FROM]", 2, (*scenario).doPingAgain},       // until none is lost
 	"exec":           {"HOST COMMAND…", 2, (*scenario).doExec},               // must succeed

@@ -118,6 +118,8 @@ type scenario struct {
 	peer    peer         // whichever of the two
 	capture *capture
 	probe   *process
+	attacks []*process
+	before  burden // before the first of them
 }
 
 // runScenario does what the script says, and then looks at the capture.
