@@ -25,7 +25,7 @@
 // packet from or to the inner networks: nothing leaves in clear.
 //
 // Who owns what: a lab owns its namespaces, processes and folder, and takes them away when its test ends; processes
-// are ended by their ids. Scenarios run one after the other, for they measure.
+// are ended by their ids.
 //
 // Start reading at scenario_test.go, then commands_test.go, peers_test.go and any folder of testdata/interop.
 package interop
