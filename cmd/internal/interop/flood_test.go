@@ -24,7 +24,7 @@ const (
 	floodTime   = time.Second
 	floodLoss   = 0.05 // at most, for a rate to count
 	floodFirst  = 20_000
-	floodGrowth = 1.4
+	floodGrowth = 1.2
 	floodTop    = 1_500_000
 )
 
