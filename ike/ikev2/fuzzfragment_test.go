@@ -40,7 +40,7 @@ func FuzzFragments(f *testing.F) {
 	f.Fuzz(func(t *testing.T, situation, exchange, flags, first byte, plain, plan []byte) {
 		s := situations[int(situation)%len(situations)]
 		if s.clear() || len(plain) > 20000 || len(plan) > 3*(maxFragments+8) {
-			t.Skip()
+			return
 		}
 		l, g := s.reach(t)
 		real := l.open(g, l.take(g).Bytes)
