@@ -94,7 +94,7 @@ func FuzzSealed(f *testing.F) {
 	f.Fuzz(func(t *testing.T, situation, exchange, flags, first byte, plain []byte) {
 		s := situations[int(situation)%len(situations)]
 		if s.clear() || len(plain) > 60000 {
-			t.Skip()
+			return
 		}
 		l, g := s.reach(t)
 		real := l.open(g, l.take(g).Bytes)
