@@ -14,6 +14,7 @@ import (
 func TestCaptureFindsWhatIsInClear(t *testing.T) {
 	needPeers(t)
 	l := newLab(t)
+	l.watchLeaks("a0", "b0")
 	c, err := l.startCapture()
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +37,11 @@ func TestCaptureFindsWhatIsInClear(t *testing.T) {
 	for _, want := range []struct{ kind, holds string }{{"in clear", "10.1.0.2"}, {"in clear", "fd00:1::2"}, {"malformed", "isakmp"}} {
 		if !slices.ContainsFunc(v.faults, func(f string) bool { return strings.HasPrefix(f, want.kind) && strings.Contains(f, want.holds) }) {
 			t.Errorf("no fault %v in %q", want, v.faults)
+		}
+	}
+	for dev, want := range map[string]int{"a0": 2, "b0": 0} {
+		if n, err := l.leaked(dev); err != nil || n != want {
+			t.Errorf("%s counts %d packets in clear (%v), want %d", dev, n, err, want)
 		}
 	}
 }

@@ -22,7 +22,8 @@
 // starts. The scenarios that begin with "kernel-" need one, and are left out by name where there is none.
 //
 // Whatever a scenario shows, its capture between a and r must hold IKE, no packet that tshark finds malformed, and no
-// packet from or to the inner networks: nothing leaves in clear.
+// packet from or to the inner networks: nothing leaves in clear. r counts such packets as well, on each of its devices, before
+// any rule of a script (leak_test.go).
 //
 // Who owns what: a lab owns its namespaces, processes and folder, and takes them away when its test ends; processes
 // are ended by their ids.

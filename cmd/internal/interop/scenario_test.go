@@ -139,6 +139,7 @@ func runScenario(t *testing.T, dir string, values map[string]string) {
 			st.need(s, st.args)
 		}
 	}
+	s.watchLeaks("a0", "b0")
 	if s.capture, err = s.startCapture(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +167,12 @@ func runScenario(t *testing.T, dir string, values map[string]string) {
 	}
 	for _, f := range v.faults {
 		t.Error(f)
+	}
+	if n, err := s.leaked("a0"); err != nil || n != 0 {
+		t.Errorf("%d packets of the inner networks left in clear (%v)", n, err)
+	}
+	if n, err := s.leaked("b0"); err != nil || n != 0 {
+		t.Logf("the peer let %d packets out in clear (%v)", n, err)
 	}
 }
 
