@@ -35,7 +35,7 @@ func (h *handle) blocked(ev session.Event) session.Event {
 // limited tells a peer's tunnel that its IKE_SA_INIT requests are dropped because they come too often. Anybody can write
 // the peer's address into a packet, so it is told at a bounded rate and only of an address that is one peer's alone.
 func (e *Engine) limited(now time.Time, on esp.Path) {
-	peers := e.peers.byRemote[plain(on.Remote.Addr())]
+	peers := e.peers.at(on.Remote.Addr())
 	if len(peers) != 1 {
 		return
 	}

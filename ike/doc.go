@@ -61,7 +61,7 @@
 //
 // Suspend of the machine is not noticed: deadlines are on Go's monotonic clock, which stands still meanwhile. The number
 // of faults that should end the whole process is left to whoever watches the counter. Peers are fixed when the engine is
-// made.
+// made, but for their secrets (SetSecrets).
 //
 // Start reading at engine.go, then demux.go and drive.go.
 package ike

@@ -22,14 +22,13 @@ type Peer struct {
 	LocalAddrs, RemoteAddrs []netip.Addr
 }
 
-// A directory finds peers. But for who is barred it never changes.
+// A directory finds peers. It is asked by the demultiplexer and by every shard, and told by whoever calls the engine.
 type directory struct {
+	mu       sync.RWMutex // guards what follows
 	byName   map[string]Peer
 	byRemote map[netip.Addr][]Peer
 	anywhere []Peer // no address of their own
-
-	mu     sync.Mutex // guards barred
-	barred map[string]bool
+	barred   map[string]bool
 }
 
 func newDirectory(peers []Peer) *directory {
@@ -51,17 +50,28 @@ func newDirectory(peers []Peer) *directory {
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 func (d *directory) named(name string) (Peer, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
 	p, ok := d.byName[name]
 	return p, ok
 }
 
 // configured reports whether a peer is expected at this very address.
-func (d *directory) configured(remote netip.Addr) bool { return len(d.byRemote[plain(remote)]) > 0 }
+func (d *directory) configured(remote netip.Addr) bool { return len(d.at(remote)) > 0 }
+
+// at returns who is expected at this very address, for reading.
+func (d *directory) at(remote netip.Addr) []Peer {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.byRemote[plain(remote)]
+}
 
 // match returns who a first message between these addresses may be from: those who are expected at the address before
 // those who may be anywhere, each in the order of the configuration. The identity decides among them later.
 func (d *directory) match(local, remote netip.Addr) []Peer {
 	local, remote = plain(local), plain(remote)
+	d.mu.RLock()
+	defer d.mu.RUnlock()
 	var out []Peer
 	for _, p := range slices.Concat(d.byRemote[remote], d.anywhere) {
 		if len(p.LocalAddrs) == 0 || slices.ContainsFunc(p.LocalAddrs, func(a netip.Addr) bool { return plain(a) == local }) {
@@ -84,8 +94,8 @@ func (d *directory) bar(name string, barred bool) {
 
 // admitted returns those of candidates, which are the caller's, that are not barred.
 func (d *directory) admitted(candidates []Peer) []Peer {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.mu.RLock()
+	defer d.mu.RUnlock()
 	return slices.DeleteFunc(candidates, func(p Peer) bool { return d.barred[p.Peer] })
 }
 
