@@ -22,7 +22,9 @@ type tunnel struct {
 
 	drops drops
 	rx    flow
+	heard heard // what came, before the policy
 	tx    flow
+	ours  flow // what Send sent, and is not in tx
 }
 
 // A flow counts inner packets in one direction. The padding keeps what the reader of the device writes off the cache
@@ -31,6 +33,13 @@ type flow struct {
 	packets, bytes atomic.Uint64
 	last           atomic.Int64 // unix nanoseconds, of the batch
 	_              [40]byte
+}
+
+// A heard counts authentic packets, whatever is inside.
+type heard struct {
+	packets atomic.Uint64
+	last    atomic.Int64 // unix nanoseconds, of the batch
+	_       [48]byte
 }
 
 func (f *flow) add(packets, octets int, now int64) {
@@ -53,6 +62,18 @@ type child struct {
 	lastIn        atomic.Int64 // of the last authentic packet, unix nanoseconds; 0: none yet
 	lastOut       atomic.Int64 // of the last packet or keepalive
 	nextSeen      atomic.Int64 // not before this time is another path told, unix nanoseconds
+}
+
+// heard counts authentic packets.
+func (c *child) heard(packets int, now int64) {
+	h := &c.tunnel.heard
+	h.packets.Add(uint64(packets))
+	if h.last.Load() != now {
+		h.last.Store(now)
+	}
+	if c.lastIn.Load() != now {
+		c.lastIn.Store(now)
+	}
 }
 
 // A lane is the outer way of a child, replaced as a whole when the path moves.

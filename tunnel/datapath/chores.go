@@ -89,6 +89,7 @@ func (g *Gateway) control(ctx context.Context) {
 			continue
 		case <-g.chores.wake:
 		}
+		g.hand()
 		asks, ready, spent := g.chores.take()
 		for _, a := range asks {
 			g.cfg.Acquire(a.conn.name, a.local, a.remote)

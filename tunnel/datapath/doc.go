@@ -13,8 +13,8 @@
 // One goroutine reads each queue of the device and one each socket, and each carries its batch to the end: no channel, no
 // allocation, no reading of the clock for a packet. A worker is a queue and a socket of each address; the SPI names the
 // worker (sad.go), so that the kernel can bring the packets of an SA to one, but any may take and send for all. Another
-// goroutine, control, does what a packet must not wait for: it calls Acquire, Spent and Seen, sends what waited for a Child
-// SA, and NAT keepalives. A last one looks once a minute at the routes and at offloads that were given up (watch.go).
+// goroutine, control, does what a packet must not wait for: it calls Acquire, Spent, Seen and Control, sends what waited for a
+// Child SA, and NAT keepalives. A last one looks once a minute at the routes and at offloads that were given up (watch.go).
 //
 // Superpackets make the speed. The kernel hands over up to 64 KB of one flow as one packet; it meets the policy once, and
 // becomes packets only where they are sealed: the cutter writes each packet's headers in front of its payload, and
@@ -38,6 +38,9 @@
 //   - Which child: the newest activated whose selectors match; an old one works inbound until it is removed, so a rekey
 //     loses nothing.
 //   - No child: up to four packets wait, for ten seconds; more are dropped. Nothing is ever sent in clear (TS-06).
+//   - What the two ends of a tunnel say to each other, ping, BGP and BFD, is shown to Config.Control before the host
+//     gets it (punt.go); Send is its way out, by a tunnel that is named (control.go). So the tunnel says whose an inside
+//     address is, and two connections may have the same.
 //   - A packet to this host itself: not to the IKE ports nor to a port in Config.Guarded; the rest is the host's firewall's to
 //     decide. differs: ESP-08 wants all but BGP and ICMP closed, which would cut off every host that is its own gateway.
 //   - The source address of an outer packet decides nothing. IKE is told when the newest packet of a Child SA comes from

@@ -31,12 +31,13 @@ const (
 	deviceError                // the device refused it
 	congested                  // met congestion on the outer way, and its sender does not know ECN (RFC 6040 §4.2)
 	inboxFull                  // an IKE message that found the engine's inbox full
+	controlFull                // control traffic that found its queue full
 	reasons
 )
 
 func (r reason) String() string {
 	return [reasons]string{"malformed", "inner", "unknown_spi", "auth", "replay", "dummy", "ts", "spoofed", "no_route", "policy",
-		"no_sa", "mtu", "loop", "seq_exhausted", "expired", "internal", "send_error", "tun_error", "ecn", "inbox_full"}[r]
+		"no_sa", "mtu", "loop", "seq_exhausted", "expired", "internal", "send_error", "tun_error", "ecn", "inbox_full", "control_full"}[r]
 }
 
 // drops counts by reason. It is safe for concurrent use.

@@ -42,6 +42,11 @@ type Config struct {
 	// Seen is told, from the same goroutine, that the newest of all authentic packets of a Child SA came from another
 	// address than its path's; at most ten times a second for each. The data path follows nobody by itself.
 	Seen func(peer string, id esp.ChildID, path esp.Path)
+	// Control is shown, from the same goroutine, each packet from a tunnel that is for the gateway itself (punt.go): of those
+	// to our inside address of that tunnel ICMP echo, TCP with port 179 at either end, UDP to ports 3784 and 4784, and ICMP
+	// errors about such; of those to an own address that is in no tunnel, echo replies and ICMP errors about echo requests. It
+	// reports whether it takes the packet, which then is its own; others go to the device. nil: all do.
+	Control func(peer string, packet []byte) bool
 	// TrustChecksums leaves the checksums of inner TCP and UDP unread. Packets that are joined get new ones from the kernel;
 	// what was damaged before it was sealed then looks whole. Alone a packet keeps its own either way.
 	TrustChecksums bool
@@ -71,6 +76,8 @@ type Gateway struct {
 	inbox   inbox
 	sad     sad
 	chores  chores
+	punted  puntQueue
+	ownBox  ownBox
 	drops   drops // of packets that belong to no tunnel
 	stats   stats
 	policy  atomic.Pointer[policy]
@@ -123,6 +130,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.inbox.init()
 	g.chores.init()
+	g.ownBox.init(g)
 	g.guarded = append(g.guarded, cfg.Guarded...)
 	workers := 1
 	for _, s := range cfg.Sockets {

@@ -20,6 +20,14 @@ func (l *lane) least(path int) int {
 	return min(path, max(l.route, floor))
 }
 
+// mtuFor returns how large a packet may be.
+func (l *lane) mtuFor(p *packet) int {
+	if p.src.Is6() {
+		return max(l.mtu, minIPv6MTU) // RFC 2473 §7.1: on a smaller path it is the outer packet that is cut
+	}
+	return l.mtu
+}
+
 // reroute asks what the routes take that Child SAs use, and sizes packets by it. The kernel is asked with no lock held.
 func (g *Gateway) reroute() {
 	routes := map[esp.Path]int{}

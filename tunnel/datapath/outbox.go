@@ -20,6 +20,8 @@ type outbox struct {
 	queued   int     // packets
 	held     []ticket
 	count    tally
+	ours     bool  // it sends what Send is given
+	err      error // why a packet was lost last
 }
 
 // A tally is what was sealed for one tunnel and is not in its counters yet.
@@ -30,9 +32,9 @@ type tally struct {
 	at      int64 // unix nanoseconds
 }
 
-func newOutbox(g *Gateway, worker int, a *arena) outbox {
+func newOutbox(g *Gateway, worker int, slab []byte) outbox {
 	return outbox{
-		g: g, worker: worker, slab: a.take(slabSize)[:0], messages: make([]transport.Message, 0, batchSize), held: make([]ticket, 0, batchSize),
+		g: g, worker: worker, slab: slab[:0], messages: make([]transport.Message, 0, batchSize), held: make([]ticket, 0, batchSize),
 	}
 }
 
@@ -49,8 +51,11 @@ func (o *outbox) flush() {
 func (o *outbox) send() {
 	o.settle(nil, 0)
 	if len(o.messages) > 0 {
-		o.held[0].await()                                // the turn of the others has come already, see turn
-		sent, _ := o.sock.of(o.worker).Write(o.messages) // a send error is loss, and counted as such
+		o.held[0].await()                                  // the turn of the others has come already, see turn
+		sent, err := o.sock.of(o.worker).Write(o.messages) // a send error is loss, and counted as such
+		if err != nil {
+			o.err = err
+		}
 		o.g.drops.addN(sendError, o.queued-sent)
 	}
 	o.messages, o.slab, o.lane, o.queued = o.messages[:0], o.slab[:0], nil, 0
@@ -63,6 +68,7 @@ func (o *outbox) sealOne(c *child, l *lane, inner []byte, now int64) {
 		err = o.seal(c, l, inner, nextOf(inner), tosOf(inner), seq, now)
 	}
 	if err != nil {
+		o.err = err
 		c.tunnel.drops.add(reasonOf(err))
 	}
 	o.watch(c)
@@ -142,7 +148,11 @@ func (o *outbox) post(l *lane, tos uint8, start int) {
 // settle enters what was counted, and begins to count for c.
 func (o *outbox) settle(c *child, now int64) {
 	if t := &o.count; t.child != nil {
-		t.child.tunnel.tx.add(t.packets, t.octets, t.at)
+		sent := &t.child.tunnel.tx
+		if o.ours {
+			sent = &t.child.tunnel.ours
+		}
+		sent.add(t.packets, t.octets, t.at)
 		if t.child.lastOut.Load() != t.at {
 			t.child.lastOut.Store(t.at)
 		}

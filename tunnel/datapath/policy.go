@@ -37,6 +37,7 @@ type Tunnel struct {
 type policy struct {
 	table *fib.Table
 	conns []*conn
+	peers map[string]*tunnel // by "connection/tunnel"
 }
 
 // A conn is what lasts of a connection while the policy changes.
@@ -53,7 +54,7 @@ type conn struct {
 type rules struct {
 	local        []netip.Prefix
 	tunnels      []*tunnel
-	inside       []netip.Addr
+	inside       []netip.Addr // of each tunnel; the zero Addr for none
 	insidePeers  []netip.Addr
 	pathMTU, mss int
 }
@@ -100,7 +101,7 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 	case err != nil:
 		return err
 	}
-	next := &policy{table: table}
+	next := &policy{table: table, peers: map[string]*tunnel{}}
 	keep, stay := map[*conn]bool{}, map[*tunnel]bool{}
 	outer := *g.outer.Load()
 	for _, a := range g.staged {
@@ -129,12 +130,9 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 			t.gone = false
 			stay[t] = true
 			r.tunnels = append(r.tunnels, t)
-			if w.Inside.IsValid() {
-				r.inside = append(r.inside, w.Inside)
-			}
-			if w.InsidePeer.IsValid() {
-				r.insidePeers = append(r.insidePeers, w.InsidePeer)
-			}
+			r.inside = append(r.inside, w.Inside)
+			r.insidePeers = append(r.insidePeers, w.InsidePeer)
+			next.peers[t.peer] = t
 			if w.Outer.IsValid() {
 				g.staged = append(g.staged, w.Outer)
 				outer = outer.With(w.Outer)

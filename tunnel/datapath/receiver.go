@@ -35,7 +35,7 @@ type receiver struct {
 	order    []int   // of the datagrams of a run
 	tally    struct {
 		packets, octets int
-		authentic       bool
+		authentic       int    // packets
 		number          uint32 // the low half of the last authentic one
 	}
 }
@@ -122,7 +122,7 @@ func (w *receiver) stretch(spi uint32, m *transport.Message, from, to int) {
 		w.g.drops.addN(unknownSPI, to-from)
 		return
 	}
-	w.tally.packets, w.tally.octets, w.tally.authentic = 0, 0, false
+	w.tally.packets, w.tally.octets, w.tally.authentic = 0, 0, 0
 	w.arrange(m, from, to)
 	c.in.Begin()
 	for _, i := range w.order {
@@ -132,11 +132,11 @@ func (w *receiver) stretch(spi uint32, m *transport.Message, from, to int) {
 	if c.in.Spent() {
 		w.g.chores.expire(c)
 	}
-	if w.tally.authentic && c.lastIn.Load() != w.now {
-		c.lastIn.Store(w.now)
-	}
-	if w.tally.authentic && !c.lane.Load().has(m.Path) {
-		w.elsewhere(c, w.tally.number, m.Path)
+	if w.tally.authentic > 0 {
+		c.heard(w.tally.authentic, w.now)
+		if !c.lane.Load().has(m.Path) {
+			w.elsewhere(c, w.tally.number, m.Path)
+		}
 	}
 	if w.tally.packets > 0 {
 		c.tunnel.rx.add(w.tally.packets, w.tally.octets, w.now)
@@ -188,7 +188,8 @@ func (w *receiver) unseal(c *child, dst, b []byte, tos uint8) ([]byte, bool) {
 	number := binary.BigEndian.Uint32(b[4:])
 	plain, next, err := c.in.OpenNext(dst, b)
 	if err == nil || err == esp.ErrDummy {
-		w.tally.authentic, w.tally.number = true, number
+		w.tally.authentic++
+		w.tally.number = number
 	}
 	if err != nil {
 		c.tunnel.drops.add(reasonOf(err))
@@ -214,16 +215,18 @@ func (w *receiver) packet(c *child, inner, b []byte) {
 		t.drops.add(badInner)
 		return
 	}
+	to := toDevice
 	if w.passedBy != c || !w.passed.has(&p) {
 		if !p.allows(inner, c.remote, c.local) {
 			t.drops.add(wrongTS)
 			return
 		}
-		if why, ok := w.admits(c, &p); !ok {
+		var why reason
+		if why, to = w.admits(c, inner, &p); to == nowhere {
 			t.drops.add(why)
 			return
 		}
-		if w.passed.remember(&p) {
+		if to == toDevice && w.passed.remember(&p) {
 			w.passedBy = c
 		}
 	}
@@ -231,6 +234,10 @@ func (w *receiver) packet(c *child, inner, b []byte) {
 		w.g.stats.clamped.Add(1)
 	}
 	w.count(len(inner))
+	if to == toUs {
+		w.g.punt(t, inner[:p.length])
+		return
+	}
 	if w.tcp || w.udp {
 		if w.join(c, inner, &p) {
 			return
@@ -271,20 +278,34 @@ func (w *receiver) join(c *child, inner []byte, p *packet) bool {
 	return true
 }
 
-// admits reports whether a packet that came out of a Child SA may go on, or why not.
-func (w *receiver) admits(c *child, p *packet) (reason, bool) {
+// Where a packet that came out of a Child SA goes on.
+type fate uint8
+
+const (
+	nowhere  fate = iota
+	toDevice      // to the inside
+	toUs          // to Config.Control first
+)
+
+// admits says where a packet that came out of a Child SA goes, or why nowhere.
+func (w *receiver) admits(c *child, b []byte, p *packet) (reason, fate) {
 	conn := c.tunnel.conn
 	r := conn.rules.Load()
-	if r == nil {
-		return noRoute, false
+	switch {
+	case r == nil:
+		return noRoute, nowhere
+	case !slices.Contains(r.insidePeers, p.src) && !w.ownedBy(conn, r, p): // TS-05, TS-07
+		return spoofed, nowhere
+	case !slices.Contains(r.inside, p.dst) && !w.g.own.Load().Contains(p.dst):
+		if !w.reachable(r, p) {
+			return noRoute, nowhere
+		}
+	case w.g.isGuarded(p): // ESP-08
+		return forbidden, nowhere
+	case w.g.punts(r, c.tunnel, b, p):
+		return 0, toUs
 	}
-	if !slices.Contains(r.insidePeers, p.src) && !w.ownedBy(conn, r, p) { // TS-05, TS-07
-		return spoofed, false
-	}
-	if slices.Contains(r.inside, p.dst) || w.g.own.Load().Contains(p.dst) { // ESP-08
-		return forbidden, !w.g.isGuarded(p)
-	}
-	return noRoute, w.reachable(r, p)
+	return 0, toDevice
 }
 
 // ownedBy reports whether the source is the peer's to use: the longest prefix that contains it is a network of this

@@ -49,7 +49,7 @@ type flowOut struct {
 func newSender(g *Gateway, worker int) *sender {
 	a := newArena(slabSize + 2*slotStride)
 	s := &sender{
-		g: g, queue: g.queueOf(worker), outbox: newOutbox(g, worker, a), in: a.frame(), spare: a.slots(1)[0],
+		g: g, queue: g.queueOf(worker), outbox: newOutbox(g, worker, a.take(slabSize)), in: a.frame(), spare: a.slots(1)[0],
 		icmp: bucket{perSecond: max(1, answersPerSecond/int64(len(g.queues))), burst: max(1, answersAtOnce/int64(len(g.queues)))},
 	}
 	for range answerBatch {
@@ -159,10 +159,8 @@ func (s *sender) looped(b []byte, p *packet) bool {
 
 // fit brings a packet to the size that the child's path takes, and seals it.
 func (s *sender) fit(c *child, r *rules, f *tun.Frame, p *packet) {
-	l, mtu := c.lane.Load(), 0
-	if mtu = l.mtu; p.src.Is6() {
-		mtu = max(mtu, minIPv6MTU) // RFC 2473 §7.1: on a smaller path it is the outer packet that is cut
-	}
+	l := c.lane.Load()
+	mtu := l.mtuFor(p)
 	if f.Kind != tun.Single {
 		s.fitSuper(c, l, r, f, p, mtu)
 		return

@@ -46,19 +46,27 @@ func (g *Gateway) Traffic(peer string) Traffic {
 	}
 	out.RxPackets, out.RxBytes, out.LastRx = t.rx.read()
 	out.TxPackets, out.TxBytes, out.LastTx = t.tx.read()
-	if ready := *t.ready.Load(); len(ready) > 0 {
-		out.MTU = ready[0].lane.Load().mtu
+	packets, bytes, last := t.ours.read()
+	out.TxPackets, out.TxBytes = out.TxPackets+packets, out.TxBytes+bytes
+	if last.After(out.LastTx) {
+		out.LastTx = last
 	}
+	out.MTU = t.mtu()
 	t.drops.addTo(out.Drops)
 	out.LatePackets, out.LateBy = old.packets, old.by
 	return out
 }
 
 func (f *flow) read() (packets, bytes uint64, last time.Time) {
-	if at := f.last.Load(); at != 0 {
-		last = time.Unix(0, at)
+	return f.packets.Load(), f.bytes.Load(), timeOf(&f.last)
+}
+
+// timeOf reads unix nanoseconds, of which 0 means never.
+func timeOf(at *atomic.Int64) time.Time {
+	if at := at.Load(); at != 0 {
+		return time.Unix(0, at)
 	}
-	return f.packets.Load(), f.bytes.Load(), last
+	return time.Time{}
 }
 
 // Drops returns all dropped packets by reason: of all tunnels, those that belong to none, and what the sockets and the
