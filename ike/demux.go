@@ -88,6 +88,7 @@ func (e *Engine) first(now time.Time, h wire.Header, msg []byte, on esp.Path) {
 		e.deliver(now, owner, mail{to: to, msg: bytes.Clone(msg), on: on})
 		return
 	}
+	asOf := e.peers.now() // before it is asked
 	candidates := e.peers.match(on.Local.Addr(), on.Remote.Addr())
 	if len(candidates) == 0 {
 		e.dropped(now, dropUnknownPeer, on.Remote)
@@ -111,7 +112,7 @@ func (e *Engine) first(now time.Time, h wire.Header, msg []byte, on esp.Path) {
 			return
 		}
 	}
-	n := &handle{candidates: candidates, halfOpen: true, init: key, source: source, configured: configured,
+	n := &handle{candidates: candidates, asOf: asOf, halfOpen: true, init: key, source: source, configured: configured,
 		children: map[esp.ChildID]bool{}}
 	owner := e.shardOf(candidates[0].Peer)
 	if len(candidates) > 1 { // who it is will be known later; until then the work is spread

@@ -36,6 +36,12 @@
 // A fault in a session (a panic) ends that session: its Child SAs leave the data path, its owner is told, the log has
 // the stack. A fault of the demultiplexer costs one message.
 //
+// # Peers change
+//
+// While the engine runs peers come and go and become others (change.go, secrets.go). What a live session has negotiated it
+// keeps; what it is told of, it uses from its next negotiation on. The directory of peers counts its changes, and each session
+// knows the count of when it was made: one that comes up after its peer was replaced or removed is closed at once.
+//
 // # What strangers cost
 //
 // Up to the first authentic message a peer is a stranger. It gets a bounded number of requests a second, of half-open sessions
@@ -60,8 +66,7 @@
 // # Not done
 //
 // Suspend of the machine is not noticed: deadlines are on Go's monotonic clock, which stands still meanwhile. The number
-// of faults that should end the whole process is left to whoever watches the counter. Peers are fixed when the engine is
-// made, but for their secrets (SetSecrets).
+// of faults that should end the whole process is left to whoever watches the counter.
 //
 // Start reading at engine.go, then demux.go and drive.go.
 package ike

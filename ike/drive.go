@@ -113,19 +113,19 @@ func (s *shard) initiate(now time.Time, name string, cmd session.Initiate) {
 		}
 		return
 	}
+	s.begin(now, name, cmd)
+}
+
+// begin makes a session of ours, be it the first with this peer or not.
+func (s *shard) begin(now time.Time, name string, cmd session.Initiate) {
+	asOf := s.e.peers.now() // before it is asked
 	p, ok := s.e.peers.named(name)
 	if !ok {
 		s.e.log.Warn("asked to initiate to an unknown peer", "peer", name)
 		return
 	}
-	s.begin(now, p, cmd)
-}
-
-// begin makes a session of ours, be it the first with this peer or not.
-func (s *shard) begin(now time.Time, p Peer, cmd session.Initiate) {
-	name := p.Peer
 	p.InitialContact = len(s.byPeer[name]) == 0
-	h := &handle{peer: name, began: now, children: map[esp.ChildID]bool{}}
+	h := &handle{peer: name, asOf: asOf, began: now, children: map[esp.ChildID]bool{}}
 	if s.closing || s.e.table.enter(h, s) != nil {
 		return
 	}
@@ -232,10 +232,8 @@ func (s *shard) apply(now time.Time, h *handle, out session.Output) {
 
 // renew begins another session beside h. When it is up, h gives way to it.
 func (s *shard) renew(now time.Time, h *handle, cmd session.Initiate) {
-	if p, ok := s.e.peers.named(h.peer); ok {
-		s.e.log.Info("beginning another session: the peer replaces nothing in this one", "peer", h.peer, ikeAttr(h.ike))
-		s.begin(now, p, cmd)
-	}
+	s.e.log.Info("beginning another session: the peer replaces nothing in this one", "peer", h.peer, ikeAttr(h.ike))
+	s.begin(now, h.peer, cmd)
 }
 
 // change brings the data path to where the session wants it. It goes on after an error, so that nothing is left

@@ -164,6 +164,10 @@ func join(t *testing.T, seed uint64, shards int, change ...func(*gateway, *Peer)
 // wantOnePair checks that there is one session and one Child SA, the same at both ends.
 func wantOnePair(t *testing.T, a, b *gateway) {
 	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, g := range []*gateway{a, b} {
 		ids := slices.Sorted(maps.Keys(g.children))
 		if c := g.Counters(); c.Sessions != 1 || len(ids) != 1 || c.HalfOpen != 0 || c.Panics != 0 {

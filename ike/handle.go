@@ -14,6 +14,7 @@ type handle struct {
 	// Fixed once the table knows it.
 	seq        uint64 // order of making: what makes ties the same in each run
 	candidates []Peer // who an answered peer may turn out to be; nil when we initiate
+	asOf       uint64 // the age of the directory when it was made
 	init       initKey
 	source     netip.Prefix
 	configured bool

@@ -29,12 +29,34 @@ type directory struct {
 	byRemote map[netip.Addr][]Peer
 	anywhere []Peer // no address of their own
 	barred   map[string]bool
+	order    []string // names, as they came
+	age      uint64   // how often peers have changed
+	changed  map[string]uint64
+	replaced map[string]uint64 // age at which what sessions are made of has become another; both: no entry for never
 }
 
 func newDirectory(peers []Peer) *directory {
-	d := &directory{byName: map[string]Peer{}, byRemote: map[netip.Addr][]Peer{}, barred: map[string]bool{}}
+	d := &directory{byName: map[string]Peer{}, barred: map[string]bool{}, changed: map[string]uint64{}, replaced: map[string]uint64{}}
 	for _, p := range peers {
-		d.byName[p.Peer] = p
+		d.put(p)
+	}
+	d.index()
+	return d
+}
+
+// put keeps p without making it findable by address. The caller holds mu.
+func (d *directory) put(p Peer) {
+	if _, known := d.byName[p.Peer]; !known {
+		d.order = append(d.order, p.Peer)
+	}
+	d.byName[p.Peer] = p
+}
+
+// index makes the lists by address anew, because readers may hold the old ones. The caller holds mu.
+func (d *directory) index() {
+	d.byRemote, d.anywhere = map[netip.Addr][]Peer{}, nil
+	for _, name := range d.order {
+		p := d.byName[name]
 		for _, a := range p.RemoteAddrs {
 			a = plain(a)
 			d.byRemote[a] = append(d.byRemote[a], p)
@@ -43,7 +65,6 @@ func newDirectory(peers []Peer) *directory {
 			d.anywhere = append(d.anywhere, p)
 		}
 	}
-	return d
 }
 
 // plain makes equal addresses compare as such.
@@ -131,6 +152,9 @@ func (s *shard) adopt(now time.Time, h *handle) {
 	}
 	if s.closing {
 		s.close(now, h, session.Close{})
+		return
+	}
+	if !s.upToDate(now, h) {
 		return
 	}
 	s.rival(now, h)

@@ -26,6 +26,9 @@ func speak(e *Engine) protocol {
 	}
 }
 
+// configure is the command that tells a session what its peer's configuration is now.
+func configure(p Peer) session.Command { return session.Configure{Config: p.Config} }
+
 // A verdict is what a message's version makes of it.
 type verdict uint8
 

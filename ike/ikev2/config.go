@@ -19,7 +19,8 @@ const (
 	EncapNever               // no tunnel where there is a NAT
 )
 
-// Config is what a session needs to know about its peer and itself. It never changes while the session lives.
+// Config is what a session needs to know about its peer and itself. While the session lives it changes by session.Configure
+// alone.
 type Config struct {
 	Peer              string // "connection/tunnel"
 	LocalID, RemoteID auth.ID
@@ -54,6 +55,13 @@ type Config struct {
 	AllocSPI func() esp.SPI
 	// LastInbound says when the Child SA last received an authentic packet: traffic counts as liveness (RFC 7296 §2.4).
 	LastInbound func(esp.ChildID) time.Time
+}
+
+// configure gives the session another configuration. What the engine has given it for this session alone stays.
+func (p *peer) configure(to Config) {
+	to.Rand, to.AllocSPI, to.LastInbound = p.cfg.Rand, p.cfg.AllocSPI, p.cfg.LastInbound
+	to.InitialContact, to.Hurried = p.cfg.InitialContact, p.cfg.Hurried
+	p.cfg = to
 }
 
 // ownID is who we say that we are on a path.

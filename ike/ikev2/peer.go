@@ -98,6 +98,8 @@ func (p *peer) Do(now time.Time, cmd session.Command) session.Output {
 		p.packetSeen(now, c.Child, c.Path)
 	case session.PathChanged:
 		p.relocated(now, c.Local)
+	case session.Configure:
+		p.configure(c.Config.(Config))
 	case session.Spent:
 		if s := p.current(); s != nil && s.child(c.Child) != nil {
 			s.want(now, task{opRekeyChild, c.Child})

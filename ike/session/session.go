@@ -86,6 +86,9 @@ type (
 	}
 	// PathChanged says that packets to the peer now leave with another of our addresses.
 	PathChanged struct{ Local netip.Addr }
+	// Configure gives the session another configuration, the Config of its version, without the parts that the engine adds. What
+	// is established stays as it is: proposals and lifetimes count from the next rekey on, timers from now on.
+	Configure struct{ Config any }
 )
 
 func (Initiate) command() {}
@@ -96,6 +99,7 @@ func (Spent) command()    {}
 
 func (PathSeen) command()    {}
 func (PathChanged) command() {}
+func (Configure) command()   {}
 
 // A Reason is one of the stable codes of the product: what took something down or kept it from coming up.
 type Reason string
