@@ -6,9 +6,9 @@
 //
 // A Table and a Hosts never change after they are made; whoever makes a new one publishes it in an atomic
 // pointer, and readers take neither a lock nor an allocation. Connections are numbers here: their names, and which of
-// their tunnels is active, belong to tunnel/datapath.
+// their tunnels carries a flow, belong to tunnel/datapath.
 //
-// Not done here: the flow hash for two tunnels at once, the source of the routes (routing/domain), the kernel's routes
+// Not done here: the source of the routes (routing/domain), the kernel's routes
 // (routing/kernel).
 //
 // Start reading at Build.

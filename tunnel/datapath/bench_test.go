@@ -60,11 +60,7 @@ func BenchmarkOutboundFlows(b *testing.B) {
 			for b.Loop() {
 				x.send.begin(1)
 				for i := range batchFrames {
-					buf, at, f := x.slot.Buf, x.slot.At, frames[i%flows]
-					copy(buf[at:], f.Packet())
-					x.slot = *f
-					x.slot.Buf, x.slot.At = buf, at
-					x.send.frame(&x.slot)
+					x.put(frames[i%flows])
 				}
 				x.send.end()
 			}

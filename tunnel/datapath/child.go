@@ -14,6 +14,7 @@ import (
 type tunnel struct {
 	peer string // "connection/tunnel"
 	conn *conn
+	seed uint64 // of its weights
 
 	children []*child                 // installed, oldest first; guarded by the Gateway's mu
 	gone     bool                     // not in the policy any more; guarded by the Gateway's mu

@@ -101,7 +101,7 @@ func (g *Gateway) control(ctx context.Context) {
 			g.cfg.Spent(c.tunnel.peer, c.id)
 		}
 		for _, c := range ready {
-			if !c.canSend() {
+			if !c.hasChild() {
 				continue
 			}
 			now := time.Now().UnixNano()
@@ -112,10 +112,4 @@ func (g *Gateway) control(ctx context.Context) {
 			out.end()
 		}
 	}
-}
-
-// canSend reports whether the chosen tunnel has an activated Child SA.
-func (c *conn) canSend() bool {
-	t := c.active.Load()
-	return t != nil && len(*t.ready.Load()) > 0
 }

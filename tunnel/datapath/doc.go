@@ -33,8 +33,9 @@
 //
 //   - Which connection: the longest prefix (R33); none: dropped (R34). A connection's own networks also bound
 //     who may use it and what the peer may reach (R13, R45). A packet from one peer never goes to another.
-//   - Which tunnel: the one that Choose named last. What arrives is taken from each tunnel of a connection, since the two
-//     ends may choose differently for a while (R21, TS-07), but never from another connection's.
+//   - Which tunnel: the one that Choose named last, or of several the one that the hash of the flow prefers (choice.go). What
+//     arrives is taken from each tunnel of a connection, since the two ends may choose differently for a while (R21, TS-07),
+//     but never from another connection's.
 //   - Which child: the newest activated whose selectors match; an old one works inbound until it is removed, so a rekey
 //     loses nothing.
 //   - No child: up to four packets wait, for ten seconds; more are dropped. Nothing is ever sent in clear (TS-06).

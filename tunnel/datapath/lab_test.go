@@ -206,9 +206,9 @@ func (s *site) up() *peer {
 	return p
 }
 
-func (s *site) choose(conn, tunnel string) {
+func (s *site) choose(conn string, tunnels ...string) {
 	s.l.t.Helper()
-	if err := s.Choose(conn, tunnel); err != nil {
+	if err := s.Choose(conn, tunnels...); err != nil {
 		s.l.t.Fatal(err)
 	}
 }

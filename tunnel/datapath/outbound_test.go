@@ -20,6 +20,7 @@ const (
 	insidePeer1     = "169.254.1.1"
 	insidePeer2     = "169.254.2.1"
 	inside1         = "169.254.1.2"
+	inside2         = "169.254.2.2"
 	gatewayItself   = "10.1.255.254"
 	parisOuter      = "192.0.2.1"
 	firstPeerOuter  = "198.51.100.1"
@@ -177,7 +178,7 @@ func TestNothingLeavesInClear(t *testing.T) { // TS-06, R23
 		}
 		p.wantOpened(last...) // the newest four waited
 
-		s.choose("hq", "") // down, while the Child SA is still there
+		s.choose("hq") // down, while the Child SA is still there
 		waited := send(1)
 		p.wantOpened()
 		s.choose("hq", "1")

@@ -40,6 +40,8 @@ type packet struct {
 	sport, dport uint16 // ports; for ICMP both are type and code (RFC 7296 §3.13.1)
 	hidden       bool   // the ports cannot be seen: a later fragment, or a protocol without
 	later        bool   // a fragment that is not the first
+	cut          bool   // a fragment, the first one too
+	flowing      bool   // whole TCP or UDP: every packet of its flow shows the ports
 	df           bool   // IPv4 with DF
 }
 
@@ -73,6 +75,7 @@ func parseIPv4(b []byte) (packet, bool) {
 		upper:  int(b[0]&0x0f) * 4,
 		proto:  b[9],
 		later:  frag&fragmentMask != 0,
+		cut:    frag&(fragmentMask|moreFragments) != 0,
 		df:     frag&dontFragment != 0,
 	}
 	if p.upper < ipv4HeaderLen || p.length < p.upper || len(b) < p.upper {
@@ -110,7 +113,8 @@ func parseIPv6(b []byte) (packet, bool) {
 				return packet{}, false
 			}
 			size = fragmentHdrLen
-			p.later = binary.BigEndian.Uint16(rest[2:])&^7 != 0
+			field := binary.BigEndian.Uint16(rest[2:])
+			p.later, p.cut = field&^7 != 0, p.cut || field&^6 != 0
 		default:
 			return p, p.readPorts(b)
 		}
@@ -139,6 +143,7 @@ func (p *packet) readPorts(b []byte) bool {
 			return false
 		}
 		p.sport, p.dport = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+		p.flowing = !p.cut && (p.proto == protoTCP || p.proto == protoUDP)
 	case p.isICMP():
 		if len(b) < visibleOctets {
 			return false

@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"os"
 	"testing"
@@ -129,13 +130,35 @@ func newBenchOn(t testing.TB, alg *protect.Algorithm, outer uint16) *bench {
 func (b *bench) out(n int, f *tun.Frame) {
 	b.send.begin(time.Now().UnixNano())
 	for range n {
-		buf, at := b.slot.Buf, b.slot.At
-		copy(buf[at:], f.Packet())
-		b.slot = *f
-		b.slot.Buf, b.slot.At = buf, at
-		b.send.frame(&b.slot)
+		b.put(f)
 	}
 	b.send.end()
+}
+
+// put takes a copy of a frame, in the midst of a batch.
+func (b *bench) put(f *tun.Frame) {
+	buf, at := b.slot.Buf, b.slot.At
+	copy(buf[at:], f.Packet())
+	b.slot = *f
+	b.slot.Buf, b.slot.At = buf, at
+	b.send.frame(&b.slot)
+}
+
+// alsoBy gives another tunnel a Child SA to send by, and returns what seals as its peer.
+func (b *bench) alsoBy(name, outer string) *esp.Outbound {
+	alg := protect.AES128GCM16
+	in := esp.Params{SPI: b.g.AllocSPI(), Algorithm: alg, Key: key(alg, 3), Window: 1024}
+	ch := esp.Child{ID: esp.ChildID(in.SPI), Peer: name, In: in, Out: esp.Params{SPI: 4712, Algorithm: alg, Key: key(alg, 4)},
+		Local: anySelectors, Remote: anySelectors, Path: esp.Path{Local: netip.AddrPortFrom(addr("192.0.2.1"), b.port), Remote: netip.AddrPortFrom(addr(outer), b.port)}}
+	err := b.g.Install(ch)
+	if err == nil {
+		err = b.g.Activate(ch.ID)
+	}
+	far, e := esp.NewOutbound(in, esp.Limits{}, nil)
+	if err != nil || e != nil {
+		panic(fmt.Sprint(err, e))
+	}
+	return far
 }
 
 // whole is a frame of one packet.

@@ -44,7 +44,7 @@ type policy struct {
 type conn struct {
 	name        string
 	rules       atomic.Pointer[rules]  // nil: the connection is gone
-	active      atomic.Pointer[tunnel] // nil: none is chosen
+	choice      atomic.Pointer[choice] // never nil
 	waiting     waiting
 	nextAcquire atomic.Int64 // not before this time, unix nanoseconds
 	tunnels     int          // how many there are; guarded by the Gateway's mu
@@ -112,6 +112,7 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 		c := g.conns[want.Name]
 		if c == nil {
 			c = &conn{name: want.Name}
+			c.choice.Store(new(choice))
 			g.conns[c.name] = c
 		}
 		keep[c] = true
@@ -122,7 +123,7 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 		for _, w := range want.Tunnels {
 			t := g.peers[want.Name+"/"+w.Name]
 			if t == nil {
-				t = &tunnel{peer: want.Name + "/" + w.Name, conn: c}
+				t = &tunnel{peer: want.Name + "/" + w.Name, conn: c, seed: seedOf(want.Name + "/" + w.Name)}
 				t.ready.Store(new([]*child))
 				g.peers[t.peer] = t
 				c.tunnels++
@@ -158,14 +159,14 @@ func (g *Gateway) forget(keep map[*conn]bool, stay map[*tunnel]bool) {
 	for _, c := range g.conns {
 		if !keep[c] {
 			c.rules.Store(nil)
-			c.active.Store(nil)
+			c.choice.Store(new(choice))
 			c.waiting.clear(&g.drops)
 		}
 	}
 	for _, t := range g.peers {
 		if !stay[t] {
 			t.gone = true
-			t.conn.active.CompareAndSwap(t, nil)
+			t.unchoose()
 			g.retire(t)
 		}
 	}
@@ -240,26 +241,4 @@ func (g *Gateway) SetOwn(addrs []netip.Addr) {
 		own = own.With(a)
 	}
 	g.own.Store(&own)
-}
-
-// Choose makes a tunnel the one that carries what the connection sends; what it receives is taken from any of them.
-// With "" none is chosen: packets wait or are dropped, and Acquire is called.
-func (g *Gateway) Choose(connection, name string) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c := g.conns[connection]
-	if c == nil || c.rules.Load() == nil {
-		return fmt.Errorf("connection %q is not known to the data path", connection)
-	}
-	if name == "" {
-		c.active.Store(nil)
-		return nil
-	}
-	t := g.peers[connection+"/"+name]
-	if t == nil || t.gone {
-		return fmt.Errorf("connection %q has no tunnel %q", connection, name)
-	}
-	c.active.Store(t)
-	g.chores.flush(c)
-	return nil
 }

@@ -106,18 +106,17 @@ func (s *sender) frame(f *tun.Frame) {
 		g.drops.add(forbidden)
 		return
 	}
-	t := c.active.Load()
+	var t *tunnel
 	if e.Tunnel != fib.Active {
 		t = r.tunnels[e.Tunnel]
-	}
-	if t == nil {
-		s.hold(c, f)
+	} else if t = c.choice.Load().pick(&p); t == nil {
+		s.hold(c, c.canSend, f)
 		return
 	}
 	ch, any := t.outbound(b, &p)
 	switch {
 	case !any:
-		s.hold(c, f)
+		s.hold(c, t.canSend, f)
 		return
 	case ch == nil:
 		t.drops.add(wrongTS)
@@ -129,11 +128,12 @@ func (s *sender) frame(f *tun.Frame) {
 	s.fit(ch, r, f, &p)
 }
 
-// hold keeps a packet until there is a Child SA, and asks for one (R23). Nothing of it leaves in clear (TS-06).
-func (s *sender) hold(c *conn, f *tun.Frame) {
+// hold keeps a packet until there is a Child SA, and asks for one (R23). Nothing of it leaves in clear (TS-06). sendable
+// reports whether what the packet missed is there: only then is it looked at again, or it would go round for ever.
+func (s *sender) hold(c *conn, sendable func() bool, f *tun.Frame) {
 	c.waiting.keep(f, s.now, &s.g.drops)
 	s.g.chores.acquire(c, f.Packet(), s.now)
-	if c.canSend() { // since just now
+	if sendable() { // since just now
 		s.g.chores.flush(c)
 	}
 }

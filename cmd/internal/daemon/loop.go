@@ -202,11 +202,11 @@ func (l *loop) tell(ctx context.Context, now time.Time, c *connection, ev tunnel
 }
 
 func (l *loop) choose(c *connection, i int) {
-	name := ""
+	var names []string
 	if i >= 0 {
-		name = c.ends[i].name
+		names = append(names, c.ends[i].name)
 	}
-	if err := l.gateway.Choose(c.shown.Name, name); err != nil {
+	if err := l.gateway.Choose(c.shown.Name, names...); err != nil {
 		panic("bug: the data path and the loop disagree: " + err.Error())
 	}
 }
