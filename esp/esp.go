@@ -49,5 +49,7 @@ type Child struct {
 	In, Out       Params
 	Local, Remote []Selector // inner packets that leave have a source in Local and a destination in Remote
 	Path          Path       // outer addresses now; port 0 on both ends: without UDP
+	Replaces      ChildID    // the Child SA whose traffic this one takes when it is activated; 0: none
+	Group         uint64     // those of one group share what their selectors have in common, each worker sends by one (RFC 9611); 0: none
 	Limits        Limits
 }

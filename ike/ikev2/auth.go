@@ -197,6 +197,7 @@ func (s *SA) authAnswered(now time.Time, m *message) error {
 		s.childFailed(now, x, err)
 		return nil
 	}
+	s.spread(m)
 	s.install(now, c)
 	s.activate(now, c)
 	s.announceUp(now, c)

@@ -29,6 +29,7 @@ type child struct {
 	state         childState
 	suite         suite.Suite
 	local, remote []esp.Selector
+	replaces      esp.ChildID   // the one that it was made to replace; 0: none
 	path          esp.Path      // without ports: ESP goes without UDP
 	params        [2]esp.Params // in, out; keys are wiped once installed
 
@@ -67,6 +68,9 @@ func (s *SA) newChildExchange(withGroups bool, old *child) *childExchange {
 	x := &childExchange{spi: cfg.AllocSPI(), local: asks.local, remote: asks.remote}
 	x.offer = []wire.Payload{&wire.SA{Proposals: suite.Offer(cfg.ESP, wire.ProtoESP, spiBytes(x.spi), withGroups)},
 		toWire(x.local, true), toWire(x.remote, false)}
+	if old == nil {
+		x.offer = append(x.offer, s.p.resourceInfo()...)
+	}
 	return x
 }
 
@@ -126,7 +130,8 @@ func (s *SA) acceptChild(now time.Time, m *message, n nonces, withGroups bool) (
 		answer = append(answer, &wire.Nonce{Data: n.r})
 	}
 	answer = append(answer, ke...)
-	return append(answer, toWire(remote, true), toWire(local, false)), c, nil
+	answer = append(answer, toWire(remote, true), toWire(local, false))
+	return append(answer, s.spread(m)...), c, nil
 }
 
 // completeChild checks the answer against what we asked for and derives the keys, unless key exchanges are missing (RFC 7296 §2.7, §3.3.6, CRY-11).
@@ -210,7 +215,8 @@ func (s *SA) install(now time.Time, c *child) {
 	s.setChildLifetime(now, c)
 	s.children = append(s.children, c)
 	s.p.childOp(session.ChildOp{Op: session.Install, ID: c.id, Child: esp.Child{ID: c.id, Peer: s.p.cfg.Peer,
-		In: c.params[0], Out: c.params[1], Local: c.local, Remote: c.remote, Path: c.path, Limits: s.p.cfg.ChildLimits}})
+		In: c.params[0], Out: c.params[1], Local: c.local, Remote: c.remote, Path: c.path,
+		Replaces: c.replaces, Group: s.p.group, Limits: s.p.cfg.ChildLimits}})
 	c.params = [2]esp.Params{}
 }
 

@@ -47,6 +47,7 @@ type Config struct {
 	// A zero LocalID is the address of our end of the path.
 	MOBIKE    bool // follow the addresses that the peer names, and name ours, where the peer does so too (RFC 4555)
 	VerifyPFS bool // replace the first Child SA at once, by an exchange with keys of its own: a wrong PFS group shows now
+	Resources int  // Child SAs for the same traffic, one for each worker of the data path, where the peer agrees (RFC 9611); 0 means 1
 	PerPair   bool // a Child SA for each pair of Local and Remote, for peers that cannot have several in one
 
 	// Rand is where SPIs, nonces, keys, IVs and jitter come from; nil means crypto/rand.

@@ -102,6 +102,9 @@ func (s *SA) answerNewChild(now time.Time, m *message) error {
 	if s.initiator && s.open != nil && s.open.newChild() {
 		return temporaryFailure("our own request for the same is open")
 	}
+	if err := s.tooAlike(m); err != nil {
+		return err
+	}
 	return s.answerChild(now, m, 0)
 }
 
@@ -117,6 +120,9 @@ func (s *SA) answerRekeyChild(now time.Time, m *message) error {
 	}
 	spi := esp.SPI(binary.BigEndian.Uint32(notify.SPI))
 	old := s.childByOut(spi)
+	if old == nil && s.open != nil && s.open.newChild() { // it may be in the answer that we wait for
+		return temporaryFailure("our own request for a Child SA is open, and may have made it")
+	}
 	if old == nil {
 		s.reply(now, m, []wire.Payload{&wire.Notify{Protocol: wire.ProtoESP, SPI: spiBytes(spi), Kind: wire.NotifyChildSANotFound}})
 		return nil
@@ -139,6 +145,7 @@ func (s *SA) answerChild(now time.Time, m *message, old esp.ChildID) error {
 	if err != nil {
 		return err
 	}
+	c.replaces = old
 	if c.from != nil {
 		return s.leaveChild(now, m, old, c, answer)
 	}
@@ -153,7 +160,7 @@ func (s *SA) answerChild(now time.Time, m *message, old esp.ChildID) error {
 // successor of the same.
 func (s *SA) childMadeByPeer(now time.Time, old esp.ChildID, c *child, n nonces) {
 	if old == 0 {
-		if !s.serves(pair{c.local, c.remote}, c) {
+		if s.p.agreed || !s.serves(pair{c.local, c.remote}, c) {
 			s.activate(now, c)
 		}
 		s.announceUp(now, c)
@@ -171,6 +178,7 @@ func (s *SA) childAnswered(now time.Time, m *message) error {
 	r, x := m.request, m.request.child
 	if r.op == opNewChild {
 		s.mayPair(m)
+		s.spread(m)
 	}
 	_, err := s.completeChild(now, m, x, nonces{i: x.ni, r: m.nonce.Data}, true)
 	switch {
@@ -194,6 +202,7 @@ func (s *SA) childMade(now time.Time, r *request) {
 			return
 		}
 	}
+	c.replaces = x.old
 	s.install(now, c)
 	switch {
 	case x.old == 0:
@@ -256,6 +265,8 @@ func (s *SA) childRefused(now time.Time, m *message) error {
 	case err.notify == wire.NotifyInvalidKEPayload && group != nil && x.again < maxRestarts:
 		s.release(x)
 		s.askChild(now, r.op, s.child(x.old), group, x.again+1)
+	case err.notify != wire.NotifyTemporaryFailure && s.enough(x):
+		s.release(x)
 	case r.op == opNewChild && len(s.children) > 0 && (!s.p.pairwise() || err.notify == wire.NotifyTemporaryFailure):
 		s.release(x) // the peer's own request was in the way, and has made it
 		s.refill(now)

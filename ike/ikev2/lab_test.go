@@ -374,7 +374,8 @@ func (g *gateway) sa() *SA {
 	return nil
 }
 
-// paired checks that both sides have one IKE SA, one Child SA each way, and that they fit together.
+// paired checks that both sides have one IKE SA, one Child SA each way, or as many as were agreed on (RFC 9611), and that
+// they fit together.
 func (l *lab) paired() {
 	l.t.Helper()
 	if problem := l.unpaired(); problem != "" {
@@ -387,16 +388,22 @@ func (l *lab) unpaired() string {
 	if sa == nil || sb == nil || sa.spiI != sb.spiI || sa.spiR != sb.spiR {
 		return fmt.Sprintf("no common IKE SA: a %v, b %v", sa != nil, sb != nil)
 	}
-	if len(sa.children) != 1 || len(sb.children) != 1 {
-		return fmt.Sprintf("%d and %d Child SAs, want 1 and 1", len(sa.children), len(sb.children))
+	most := 1
+	if sa.p.agreed && sb.p.agreed {
+		most = max(sa.p.cfg.Resources, sb.p.cfg.Resources)
 	}
-	ca, cb := sa.children[0], sb.children[0]
-	if esp.SPI(ca.id) != cb.out || esp.SPI(cb.id) != ca.out {
-		return "the Child SAs do not fit together"
+	if n := len(sa.children); n != len(sb.children) || n < 1 || n > most {
+		return fmt.Sprintf("%d and %d Child SAs, want the same, 1 to %d", n, len(sb.children), most)
 	}
-	ia, ib := l.a.children[ca.id], l.b.children[cb.id]
-	if ia == nil || ib == nil || string(ia.In.Key) != string(ib.Out.Key) || string(ib.In.Key) != string(ia.Out.Key) {
-		return "the data paths have different keys"
+	for _, ca := range sa.children {
+		cb := sb.child(esp.ChildID(ca.out))
+		if cb == nil || cb.out != esp.SPI(ca.id) {
+			return "the Child SAs do not fit together"
+		}
+		ia, ib := l.a.children[ca.id], l.b.children[cb.id]
+		if ia == nil || ib == nil || string(ia.In.Key) != string(ib.Out.Key) || string(ib.In.Key) != string(ia.Out.Key) {
+			return "the data paths have different keys"
+		}
 	}
 	return ""
 }

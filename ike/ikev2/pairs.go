@@ -31,6 +31,9 @@ const refillAfter = time.Minute
 
 func (p *peer) pairwise() bool { return p.cfg.PerPair || p.single }
 
+// several reports whether there are to be more Child SAs than one.
+func (p *peer) several() bool { return p.pairwise() || p.agreed }
+
 // pairs returns the Child SAs that the configuration means. That of the packet that waits comes first.
 func (p *peer) pairs() []pair {
 	if !p.pairwise() {
@@ -68,7 +71,8 @@ func (p *peer) expect(local, remote []esp.Selector) {
 // missing returns a Child SA that there should be and is not.
 func (s *SA) missing() (pair, bool) {
 	if !s.p.pairwise() {
-		return s.p.pairs()[0], len(s.children) == 0
+		more := s.p.agreed && s.p.leads && !s.p.full && s.alike() < min(s.p.cfg.Resources, maxAlike)
+		return s.p.pairs()[0], len(s.children) == 0 || more
 	}
 	for _, one := range s.p.pairs() {
 		if !s.p.refused[one.key()] && !s.serves(one, nil) {
@@ -107,14 +111,14 @@ func (s *SA) asks(old *child) pair {
 // fill asks for what is missing.
 func (s *SA) fill(now time.Time) {
 	s.p.packet = nil
-	if _, ok := s.missing(); ok && s.p.leads && s.p.pairwise() && s.state == established && !s.closing() {
+	if _, ok := s.missing(); ok && s.p.leads && s.p.several() && s.state == established && !s.closing() {
 		s.want(now, task{op: opNewChild})
 	}
 }
 
 // refill looks for what is missing after a while.
 func (s *SA) refill(now time.Time) {
-	if s.p.pairwise() && s.p.leads {
+	if s.p.several() && s.p.leads {
 		s.p.fillAt = earliest(s.p.fillAt, now.Add(refillAfter))
 	}
 }

@@ -24,6 +24,7 @@ type peer struct {
 	fading     []fading
 	out        session.Output
 	pairing
+	spreading
 }
 
 // A fading Child SA still receives what was on its way when it was deleted.

@@ -243,6 +243,10 @@ func (l *lab) set(g *gateway, setting string) error {
 		g.cfg.MOBIKE = value == "yes"
 	case "per-pair":
 		g.cfg.PerPair = value == "yes"
+	case "resources":
+		n, err := strconv.Atoi(value)
+		g.cfg.Resources = n
+		return err
 	case "verify-pfs":
 		g.cfg.VerifyPFS = value == "yes"
 	case "initial-contact":

@@ -64,6 +64,7 @@ const (
 	NotifyTemporaryFailure           NotifyType = 43 // RFC 7296 §3.10.1
 	NotifyChildSANotFound            NotifyType = 44 // RFC 7296 §3.10.1
 	NotifyStateNotFound              NotifyType = 47 // RFC 9370
+	NotifyTSMaxQueue                 NotifyType = 48 // RFC 9611
 
 	// Status.
 	NotifyInitialContact                  NotifyType = 16384 // RFC 7296 §3.10.1
@@ -139,6 +140,7 @@ var notifyNames = map[NotifyType]string{
 	NotifyTemporaryFailure:                "TEMPORARY_FAILURE",
 	NotifyChildSANotFound:                 "CHILD_SA_NOT_FOUND",
 	NotifyStateNotFound:                   "STATE_NOT_FOUND",
+	NotifyTSMaxQueue:                      "TS_MAX_QUEUE",
 	NotifyInitialContact:                  "INITIAL_CONTACT",
 	NotifySetWindowSize:                   "SET_WINDOW_SIZE",
 	NotifyAdditionalTSPossible:            "ADDITIONAL_TS_POSSIBLE",

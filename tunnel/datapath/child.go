@@ -16,10 +16,10 @@ type tunnel struct {
 	conn *conn
 	seed uint64 // of its weights
 
-	children []*child                 // installed, oldest first; guarded by the Gateway's mu
-	gone     bool                     // not in the policy any more; guarded by the Gateway's mu
-	late     late                     // of the children that were removed; guarded by the Gateway's mu
-	ready    atomic.Pointer[[]*child] // activated, the newest first; never nil
+	children []*child              // installed, oldest first; guarded by the Gateway's mu
+	gone     bool                  // not in the policy any more; guarded by the Gateway's mu
+	late     late                  // of the children that were removed; guarded by the Gateway's mu
+	ready    atomic.Pointer[[]lot] // activated; never nil
 
 	drops drops
 	rx    flow
@@ -55,6 +55,8 @@ func (f *flow) add(packets, octets int, now int64) {
 type child struct {
 	id            esp.ChildID
 	tunnel        *tunnel
+	group         uint64
+	before        []esp.ChildID // those whose traffic it takes when it is activated
 	in            *esp.Inbound
 	out           *esp.Outbound
 	local, remote []esp.Selector
@@ -85,13 +87,13 @@ type lane struct {
 	mtu   int // of inner packets, octets
 }
 
-// outbound returns the activated child that a packet may leave by: the newest whose selectors match. It reports
-// false for none at all, and nil for none that matches.
-func (t *tunnel) outbound(b []byte, p *packet) (c *child, any bool) {
+// outbound returns the activated child by which a worker sends a packet: of the lot whose selectors match, in which a
+// child was activated last, the worker's own. It reports false for none at all, and nil for none that matches.
+func (t *tunnel) outbound(b []byte, p *packet, worker int) (c *child, any bool) {
 	ready := *t.ready.Load()
-	for _, c := range ready {
-		if p.allows(b, c.local, c.remote) {
-			return c, true
+	for _, l := range ready {
+		if p.allows(b, l[0].local, l[0].remote) {
+			return l[worker%len(l)], true
 		}
 	}
 	return nil, len(ready) > 0
@@ -123,7 +125,7 @@ func (l *lane) has(from esp.Path) bool {
 // Install makes a Child SA whose SPI AllocSPI gave: what arrives is taken at once; nothing leaves by it before
 // Activate. SAs that the tunnel already has go on until they are removed. It keeps nothing of ch.
 func (g *Gateway) Install(ch esp.Child) error {
-	c := &child{id: ch.ID, local: slices.Clone(ch.Local), remote: slices.Clone(ch.Remote)}
+	c := &child{id: ch.ID, group: ch.Group, local: slices.Clone(ch.Local), remote: slices.Clone(ch.Remote)}
 	c.turn.init()
 	if err := g.install(c, ch); err != nil {
 		return fmt.Errorf("child %v of %q: %w", ch.ID, ch.Peer, err)
@@ -153,6 +155,12 @@ func (g *Gateway) install(c *child, ch esp.Child) (err error) {
 		return fmt.Errorf("the data path has no such tunnel")
 	}
 	c.tunnel = t
+	if ch.Replaces != 0 {
+		c.before = []esp.ChildID{ch.Replaces}
+		if old := g.sad.lookup(uint32(ch.Replaces)); old != nil {
+			c.before = append(c.before, old.before...)
+		}
+	}
 	c.take(way, t.conn.rules.Load())
 	c.lastOut.Store(time.Now().UnixNano())
 	if !g.sad.put(c) {
@@ -175,8 +183,9 @@ func (g *Gateway) laneFor(path esp.Path) (lane, error) {
 	return lane{}, fmt.Errorf("no socket for ESP in UDP on path %v; it leaves by port %d", path, g.cfg.NATTPort)
 }
 
-// Activate makes a Child SA the one by which packets leave, as far as its selectors go; others that were activated
-// before carry what it does not.
+// Activate makes a Child SA one by which packets leave, as far as its selectors go; others that were activated before
+// carry what it does not. Those of its group with the same selectors, but for the one that it replaces,
+// share the traffic with it: each worker sends by one (RFC 9611).
 func (g *Gateway) Activate(id esp.ChildID) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -184,9 +193,10 @@ func (g *Gateway) Activate(id esp.ChildID) error {
 	if c == nil {
 		return fmt.Errorf("child %v is not installed", id)
 	}
-	ready := slices.Clone(*c.tunnel.ready.Load())
-	ready = slices.DeleteFunc(ready, func(other *child) bool { return other == c })
-	ready = slices.Insert(ready, 0, c)
+	ready := without(*c.tunnel.ready.Load(), func(other *child) bool {
+		return other == c || slices.Contains(c.before, other.id) && other.covers(c)
+	})
+	ready = with(ready, c)
 	c.tunnel.ready.Store(&ready)
 	g.chores.flush(c.tunnel.conn)
 	return nil
@@ -204,7 +214,7 @@ func (g *Gateway) Remove(id esp.ChildID) {
 	t := c.tunnel
 	t.late.add(c.in)
 	same := func(other *child) bool { return other == c }
-	ready := slices.DeleteFunc(slices.Clone(*t.ready.Load()), same)
+	ready := without(*t.ready.Load(), same)
 	t.ready.Store(&ready)
 	t.children = slices.DeleteFunc(t.children, same)
 	g.dropOuter(c.lane.Load().path)

@@ -84,7 +84,7 @@ func TestALostTunnelMovesNoOtherFlow(t *testing.T) { // routing.md §6.2
 	var three []*tunnel
 	for i := range 3 {
 		w := &tunnel{seed: seedOf(fmt.Sprintf("hq/%d", i+1))}
-		w.ready.Store(&[]*child{nil})
+		w.ready.Store(&[]lot{{nil}})
 		three = append(three, w)
 	}
 	random := rand.New(rand.NewPCG(5, 7))
@@ -189,7 +189,7 @@ func BenchmarkPick(b *testing.B) {
 			k := &choice{}
 			for i := range n {
 				w := &tunnel{seed: seedOf(fmt.Sprint(i))}
-				w.ready.Store(&[]*child{nil})
+				w.ready.Store(&[]lot{{nil}})
 				k.tunnels = append(k.tunnels, w)
 			}
 			p := packet{src: addr(paris), dst: addr(hq), proto: protoTCP, dport: 443, flowing: true}

@@ -40,7 +40,7 @@ func (g *Gateway) Send(peer string, packet []byte) error {
 	case p.dst != r.insidePeerOf(t) && !pol.leadsTo(t, r, p.dst):
 		return fmt.Errorf("%v is not behind tunnel %q", p.dst, peer)
 	}
-	c, _ := t.outbound(packet, &p)
+	c, _ := t.outbound(packet, &p, 0)
 	if c == nil {
 		return fmt.Errorf("tunnel %q: %w", peer, ErrNoChild)
 	}
@@ -143,7 +143,7 @@ func (g *Gateway) MTU(peer string) int {
 
 func (t *tunnel) mtu() int {
 	if ready := *t.ready.Load(); len(ready) > 0 {
-		return ready[0].lane.Load().mtu
+		return ready[0][0].lane.Load().mtu
 	}
 	return 0
 }

@@ -36,7 +36,8 @@
 //   - Which tunnel: the one that Choose named last, or of several the one that the hash of the flow prefers (choice.go). What
 //     arrives is taken from each tunnel of a connection, since the two ends may choose differently for a while (R21, TS-07),
 //     but never from another connection's.
-//   - Which child: the newest activated whose selectors match; an old one works inbound until it is removed, so a rekey
+//   - Which child: the newest activated whose selectors match, or of its lot the worker's own (lot.go, RFC 9611); an
+//     old one works inbound until it is removed, so a rekey
 //     loses nothing.
 //   - No child: up to four packets wait, for ten seconds; more are dropped. Nothing is ever sent in clear (TS-06).
 //   - What the two ends of a tunnel say to each other, ping, BGP and BFD, is shown to Config.Control before the host

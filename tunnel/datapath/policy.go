@@ -124,7 +124,7 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 			t := g.peers[want.Name+"/"+w.Name]
 			if t == nil {
 				t = &tunnel{peer: want.Name + "/" + w.Name, conn: c, seed: seedOf(want.Name + "/" + w.Name)}
-				t.ready.Store(new([]*child))
+				t.ready.Store(new([]lot))
 				g.peers[t.peer] = t
 				c.tunnels++
 			}

@@ -113,7 +113,7 @@ func (s *sender) frame(f *tun.Frame) {
 		s.hold(c, c.canSend, f)
 		return
 	}
-	ch, any := t.outbound(b, &p)
+	ch, any := t.outbound(b, &p, s.worker)
 	switch {
 	case !any:
 		s.hold(c, t.canSend, f)

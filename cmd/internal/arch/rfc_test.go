@@ -37,6 +37,7 @@ var wanted = map[string][][2]int{
 	"P": {{1, 9}}, "E": {{1, 8}}, "U": {{1, 5}}, // RFC 4301, 4303, 3948
 	"F": {{1, 9}}, "G": {{1, 5}}, "K": {{1, 4}}, "H": {{1, 6}}, "W": {{1, 9}}, // RFC 7383, 7427, 8784, 9370, 4555
 	"C": {{1, 3}}, "Q": {{1, 4}}, "R": {{1, 1}}, "S": {{1, 1}}, // RFC 6023, 6290, 5685, 5723
+	"X": {{1, 5}}, // RFC 9611
 }
 
 // A list is one file of testdata/rfc. Its first line names the documents and what they are about.

@@ -144,6 +144,7 @@ func peerOf(g config.Gateway, c config.Connection, t config.Tunnel, opts Options
 			MOBIKE:         true,
 			VerifyPFS:      c.VerifyPFS,
 			PerPair:        c.Child == config.ChildPerPair,
+			Resources:      resources(g.Datapath, opts),
 		},
 	}
 	if c.DPD.Action != config.DPDNone {

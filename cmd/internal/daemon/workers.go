@@ -27,6 +27,12 @@ func workers(cfg config.Datapath, opts Options) (workers, queues int) {
 	return workers, cmp.Or(cfg.TUN.Queues, workers)
 }
 
+// resources is how many Child SAs for the same traffic the workers have a use for (RFC 9611).
+func resources(cfg config.Datapath, opts Options) int {
+	n, _ := workers(cfg, opts)
+	return n
+}
+
 // steered reports whether the kernel brings each tunnel's packets to one worker.
 func steered(sockets []datapath.Socket) bool {
 	return slices.ContainsFunc(sockets, func(s datapath.Socket) bool { return s.Offloads().Steered })
