@@ -47,10 +47,13 @@ func (k *checker) check() {
 	k.notYet()
 	k.gateway()
 	k.names()
+	k.leftAlone()
 	for i := range k.Connections {
 		k.connection(item("connections", i), &k.Connections[i])
 	}
+	k.backups()
 	k.overlaps()
+	k.tables()
 	k.pairs()
 	k.insides()
 }

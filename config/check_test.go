@@ -29,6 +29,8 @@ func TestChecksBetweenKeys(t *testing.T) {
 			`f:5:34: connections[0].remote_networks[1]: 10.30.0.1/32 stands twice; it is already number 1 of the list`}},
 		{"the same network on both sides", strings.Replace(base, "10.30.0.0/16", "10.20.0.0/16", 1), []string{
 			`f:5:23: connections[0].remote_networks[0]: 10.20.0.0/16 is a network here as well`}},
+		{"a network that another connection has on this side", second("local_networks: [10.9.0.0/16]", "remote_networks: [10.20.0.0/16]", otherTunnels), []string{
+			`f:12:23: connections[1].remote_networks[0]: 10.20.0.0/16 is a network here as well; gateway.networks has it, and another connection says so to its peer`}},
 		{"R36: static routing without a route", strings.Replace(base, "    remote_networks: [10.30.0.0/16]\n", "", 1), []string{
 			`f:3:5: connections[0].remote_networks: routing: static needs at least one network behind the peer; remote_networks: [10.0.0.0/16]`}},
 		{"R36: static routing with an empty list", strings.Replace(base, "[10.30.0.0/16]", "[]", 1), []string{
@@ -98,8 +100,20 @@ func TestChecksBetweenKeys(t *testing.T) {
 			`f:3:18: connections[0].ha.prefer: connection "office" has no tunnel "3"; it has 1, 2`}},
 		{"two domains of one name", base + "domains: [{name: default}, {name: default}]\n", []string{
 			`f:9:35: domains[1].name: there are two domains "default"; the other is at f:9:11`}},
-		{"a device that is not there", base + "domains: [{name: default, tun: tun9}]\n", []string{
-			`f:9:32: domains[0].tun: there is no device "tun9"; gateway.datapath.tun.name is the only one`}},
+		{"R40: a table that is left alone", base + "domains: [{name: default, propagate: false}]\n", []string{
+			`f:9:38: warning: domains[0].propagate: domain "default" leaves the host's routes alone: what leads into twinbore0, and that its networks are unreachable while they are down, is up to you`}},
+
+		// Connections that stand in for one another (R28).
+		{"R33: the same network in a backup", second("ha: {backup_of: office}", "remote_networks: [10.30.0.0/16]", otherTunnels), nil},
+		{"a backup of nobody", second("ha: {backup_of: ofice}", "remote_networks: [10.31.0.0/16]", otherTunnels), []string{
+			`f:11:21: connections[1].ha.backup_of: there is no connection "ofice"; did you mean "office"?`}},
+		{"a backup of itself", second("ha: {backup_of: other}", "remote_networks: [10.31.0.0/16]", otherTunnels), []string{
+			`f:11:21: connections[1].ha.backup_of: connection "other" cannot be its own backup`}},
+		{"backups in a circle", strings.Replace(second("ha: {backup_of: office}", "remote_networks: [10.30.0.0/16]", otherTunnels), "routing: static", "routing: static\n    ha: {backup_of: other}", 1), []string{
+			`f:5:21: connections[0].ha.backup_of: connection "office" is its own backup, by way of "other"; one of them has to be without backup_of`,
+			`f:12:21: connections[1].ha.backup_of: connection "other" is its own backup, by way of "office"; one of them`}},
+		{"a backup without a network in common", second("ha: {backup_of: office}", "remote_networks: [10.31.0.0/16]", otherTunnels), []string{
+			`f:11:21: warning: connections[1].ha.backup_of: connection "other" is the backup of "office" and has none of its remote_networks; it stands in for the networks that both have`}},
 
 		// Keys and algorithms.
 		{"no key", strings.Replace(base, ", psk: {file: b.psk}", "", 1), []string{

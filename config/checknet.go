@@ -9,16 +9,22 @@ import (
 
 // names finds connections, tunnels and domains that are called the same (R16).
 func (k *checker) names() {
-	domains := map[string]int{}
+	domains, devices := map[string]int{}, map[string]int{}
 	for i, d := range k.Domains {
 		if j, ok := domains[d.Name]; ok {
 			k.refuse(item("domains", i)+".name", fmt.Sprintf("there are two domains %q", d.Name), k.elsewhere(item("domains", j)))
 			continue
 		}
 		domains[d.Name] = i
-		if d.TUN != k.Gateway.Datapath.TUN.Name {
-			k.refuse(item("domains", i)+".tun", fmt.Sprintf("there is no device %q", d.TUN), "gateway.datapath.tun.name is the only one")
+		if j, ok := devices[d.TUN]; ok {
+			at := i
+			if !k.has(item("domains", i)) { // the default one, of which the files say nothing
+				at = j
+			}
+			k.refuse(item("domains", at)+".tun", fmt.Sprintf("domains %q and %q both have the device %q", k.Domains[j].Name, d.Name, d.TUN), "give each domain a device of its own, as tun: twinbore1")
+			continue
 		}
+		devices[d.TUN] = i
 	}
 	connections := map[string]int{}
 	for i, c := range k.Connections {
@@ -71,30 +77,6 @@ func (k *checker) routes(path string, c *Connection) {
 			k.warn(item(remotes, i), fmt.Sprintf("%v sends everything that no other route takes into connection %q", p, c.Name), "")
 		case p.IsValid() && slices.Contains(c.LocalNetworks, p):
 			k.refuse(item(remotes, i), fmt.Sprintf("%v is a network here as well", p), "")
-		}
-	}
-}
-
-// overlaps finds networks that two connections of one domain claim (R33). A network inside another one is no
-// conflict: the longest prefix wins.
-func (k *checker) overlaps() {
-	type claim struct {
-		domain string
-		prefix netip.Prefix
-	}
-	owner := map[claim]int{}
-	for i, c := range k.Connections {
-		if !c.Enabled {
-			continue
-		}
-		for j, p := range c.RemoteNetworks {
-			mine := claim{c.Domain, p}
-			if first, ok := owner[mine]; ok && first != i && p.IsValid() {
-				k.refuse(item(item("connections", i)+".remote_networks", j),
-					fmt.Sprintf("connections %q and %q both have %v behind their peer", k.Connections[first].Name, c.Name, p), k.elsewhere(item("connections", first)+".remote_networks"))
-				continue
-			}
-			owner[mine] = i
 		}
 	}
 }

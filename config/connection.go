@@ -114,6 +114,7 @@ type HA struct {
 	Prefer       string // name of the tunnel that carries traffic when it can
 	PreemptAfter time.Duration
 	ReturnPath   ReturnPath
+	BackupOf     string // name of the connection whose networks this one may have too, and carries while that has no tunnel up
 }
 
 // A ReturnPath says on which tunnel answers leave.
@@ -161,6 +162,7 @@ var connectionKind = object(
 		at("prefer", tunnelName, func(h *HA) *string { return &h.Prefer }, "name of the tunnel that carries traffic when it can"),
 		at("preempt_after", duration(0, 24*time.Hour), func(h *HA) *time.Duration { return &h.PreemptAfter }, "how long the preferred tunnel must be up until traffic returns"),
 		at("return_path", choice(FollowPeer), func(h *HA) *ReturnPath { return &h.ReturnPath }, "the tunnel on which answers leave"),
+		at("backup_of", plainName, func(h *HA) *string { return &h.BackupOf }, "name of the connection that this one stands in for while it has no tunnel up; the two may have the same remote_networks"),
 	), func(c *Connection) *HA { return &c.HA }, "how the tunnels share the work"),
 	must(at("routing", choice(RoutingStatic, RoutingBGP, RoutingPolicy), func(c *Connection) *Routing { return &c.Routing }, "where routes come from: static, bgp or policy")),
 	at("domain", plainName, func(c *Connection) *string { return &c.Domain }, "routing table of its own"),

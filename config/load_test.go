@@ -179,7 +179,7 @@ func TestDefaults(t *testing.T) {
 	}
 	if !office.Enabled || office.IKEVersion != 2 || office.Lifetimes != (Lifetimes{8 * time.Hour, time.Hour, 0.78, 0.04}) ||
 		office.DPD != (DPD{10 * time.Second, 3, DPDRestart}) || office.Start != StartAlways || office.ReplayWindow != 1024 ||
-		office.HA != (HA{ActiveStandby, "1", 30 * time.Second, FollowPeer}) || office.Selectors != SelectorsAny || office.AllowWeak || office.Profile != "modern" {
+		office.HA != (HA{ActiveStandby, "1", 30 * time.Second, FollowPeer, ""}) || office.Selectors != SelectorsAny || office.AllowWeak || office.Profile != "modern" {
 		t.Errorf("connection: %+v", office)
 	}
 	if got := office.IKE[0].String() + " " + office.ESP[0].String(); got != "aes256gcm16-prfsha384-ecp384 aes256gcm16-ecp384" {

@@ -43,7 +43,6 @@ var gatewayNotYet = []unbuilt[Gateway]{
 var domainNotYet = []unbuilt[Domain]{
 	{"name", "several domains", func(d *Domain) bool { return d.Name != defaultDomain }},
 	{"hub", "announcing routes between connections (hub: true)", func(d *Domain) bool { return d.Hub }},
-	{"propagate", "keeping routes out of the table (propagate: false)", func(d *Domain) bool { return !d.Propagate }},
 }
 
 var connectionNotYet = []unbuilt[Connection]{

@@ -1,5 +1,5 @@
 // Package routing holds the words that routes are spoken of with. What wins and where routes go is in its
-// subpackages: fib forwards packets, kernel keeps the host's tables in step.
+// subpackages: domain decides who owns a prefix, fib forwards packets, kernel keeps the host's tables in step.
 package routing
 
 import (
@@ -31,6 +31,7 @@ func (o Origin) String() string {
 type Route struct {
 	Prefix netip.Prefix // masked
 	Conn   string       // the connection that owns it
+	Domain string       // whose table it belongs to
 	Origin Origin
 	Up     bool // the connection can carry traffic; false: the prefix is unreachable, never sent in clear
 }

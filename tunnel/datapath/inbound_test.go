@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -61,6 +62,37 @@ func TestOurNetworksInsideThePeersAreOurs(t *testing.T) { // TS-05: the peer has
 		s.refused("another connection's, whose prefix is longer", "spoofed")
 		good := udp(internet, paris, 1, 2, 8)
 		p.send(good)
+		s.want(good)
+	})
+}
+
+// R28: two connections to one site; what comes by the one that does not carry the site's networks now is good all the same,
+// and nothing else of the other's is.
+func TestSourcesOfARedundantConnection(t *testing.T) {
+	inLab(t, func(l *lab) {
+		s := l.paris(nil)
+		conns := parisConnections()
+		other := slices.IndexFunc(conns, func(c Connection) bool { return c.Name == "other" })
+		shared := conns[0].Networks[0]
+		if !shared.Contains(netip.MustParseAddr(hq)) {
+			t.Fatalf("%v is not where %s is", shared, hq)
+		}
+		conns[other].Sources = []netip.Prefix{shared}
+		conns[0].Networks = append(conns[0].Networks, netip.MustParsePrefix(hq+"/32"))
+		if err := s.SetConnections(conns); err != nil {
+			t.Fatal(err)
+		}
+		s.up()
+		b := s.install("other/1", "203.0.113.1", childOptions{})
+		s.choose("other", "1")
+		b.send(udp(hq, paris, 1, 2, 8))
+		s.refused("a longer prefix of the first connection alone", "spoofed")
+		conns[0].Networks = conns[0].Networks[:len(conns[0].Networks)-1]
+		if err := s.SetConnections(conns); err != nil {
+			t.Fatal(err)
+		}
+		good := udp(hq, paris, 1, 2, 8)
+		b.send(good)
 		s.want(good)
 	})
 }

@@ -19,6 +19,7 @@ const (
 type Connection struct {
 	Name     string
 	Networks []netip.Prefix // behind the peer: where packets to them go, and what packets from it may have as source
+	Sources  []netip.Prefix // packets from it may have these as source, too: networks of another connection to the same site
 	Local    []netip.Prefix // ours: the sources that may use the connection and the destinations it may reach; nil: any
 	Tunnels  []Tunnel
 	PathMTU  int // of the outer path, octets, 576 to 65535; 0 means 1500
@@ -53,6 +54,7 @@ type conn struct {
 // rules are a connection's part of the policy. They never change.
 type rules struct {
 	local        []netip.Prefix
+	sources      []netip.Prefix
 	tunnels      []*tunnel
 	inside       []netip.Addr // of each tunnel; the zero Addr for none
 	insidePeers  []netip.Addr
@@ -116,7 +118,7 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 			g.conns[c.name] = c
 		}
 		keep[c] = true
-		r := &rules{local: slices.Clone(want.Local), pathMTU: want.PathMTU, mss: want.MSS}
+		r := &rules{local: slices.Clone(want.Local), sources: slices.Clone(want.Sources), pathMTU: want.PathMTU, mss: want.MSS}
 		if r.pathMTU == 0 {
 			r.pathMTU = defaultPathMTU
 		}

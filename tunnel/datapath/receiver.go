@@ -309,13 +309,13 @@ func (w *receiver) admits(c *child, b []byte, p *packet) (reason, fate) {
 }
 
 // ownedBy reports whether the source is the peer's to use: the longest prefix that contains it is a network of this
-// connection, and none of ours is as long.
+// connection, or of one that is redundant with it, and none of ours is as long.
 func (w *receiver) ownedBy(c *conn, r *rules, p *packet) bool {
 	if martian(p.src) || w.g.own.Load().Contains(p.src) {
 		return false
 	}
 	e, ok := w.policy.table.Lookup(p.src)
-	if !ok || w.policy.conns[e.Conn] != c {
+	if !ok || w.policy.conns[e.Conn] != c && !slices.Contains(r.sources, e.Prefix) {
 		return false
 	}
 	bits, ours := r.ours(p.src)

@@ -83,9 +83,6 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	if err != nil {
 		return nil, err
 	}
-	if err := d.gateway.SetConnections(forwarding(conns, cfg.Gateway.Datapath.TUN)); err != nil {
-		return nil, err
-	}
 	peers, err := d.peers(ctx, cfg, opts)
 	if err != nil {
 		return nil, err
@@ -118,8 +115,13 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		if err := d.loop.add(c, opts); err != nil {
 			return nil, err
 		}
+		last := d.loop.conns[len(d.loop.conns)-1]
+		last.forward, last.backupOf = forwarding(c, cfg.Gateway.Datapath.TUN), cfg.Standing(c)
 	}
-	d.loop.publish()
+	d.loop.domains = domainsOf(cfg)
+	if err := d.loop.reroute(); err != nil {
+		return nil, err
+	}
 	if !opts.NoAPI {
 		if err := d.openAPI(cfg.Gateway.API, opts.Socket); err != nil {
 			return nil, err
@@ -222,23 +224,19 @@ func showGateway(g config.Gateway, mode, version string) api.Gateway {
 	return out
 }
 
-// forwarding says to the data path what lies behind each peer.
-func forwarding(conns []config.Connection, tun config.TUN) []datapath.Connection {
-	var out []datapath.Connection
-	for _, c := range conns {
-		f := datapath.Connection{Name: c.Name, Networks: c.RemoteNetworks, PathMTU: pathMTU(c, tun), MSS: c.MaxMSS}
-		if len(c.LocalNetworks) > 0 {
-			f.Local = c.LocalNetworks
-		}
-		if tun.MSSClamp > 0 {
-			f.MSS = tun.MSSClamp
-		}
-		for _, t := range c.Tunnels {
-			f.Tunnels = append(f.Tunnels, datapath.Tunnel{Name: t.Name, Inside: t.Inside.Addr(), InsidePeer: t.PeerInside, Outer: t.Remote.Addr})
-		}
-		out = append(out, f)
+// forwarding says to the data path what it must know of a connection but for its networks, which its domain tells.
+func forwarding(c config.Connection, tun config.TUN) datapath.Connection {
+	f := datapath.Connection{Name: c.Name, PathMTU: pathMTU(c, tun), MSS: c.MaxMSS}
+	if len(c.LocalNetworks) > 0 {
+		f.Local = c.LocalNetworks
 	}
-	return out
+	if tun.MSSClamp > 0 {
+		f.MSS = tun.MSSClamp
+	}
+	for _, t := range c.Tunnels {
+		f.Tunnels = append(f.Tunnels, datapath.Tunnel{Name: t.Name, Inside: t.Inside.Addr(), InsidePeer: t.PeerInside, Outer: t.Remote.Addr})
+	}
+	return f
 }
 
 // cleanup closes what was opened, last first.

@@ -8,8 +8,8 @@
 //	   host's network ── stirred ─────────┤          (one goroutine)       ├──► recorder and timeline: what logs and events show
 //	   api ── questions, orders ──────────┘                                └──► log: the operator's timeline
 //
-// Who owns what: the loop's goroutine owns the connections, which decide (package tunnel), and what the status shows of
-// SAs. The routes goroutine owns the host's tables and is told the whole wanted state each time. Everything else
+// Who owns what: the loop's goroutine owns the connections, which decide (package tunnel), the domains' tables (domains.go),
+// which say who carries what, and what the status shows of SAs. The routes goroutine owns the host's tables and is told the whole wanted state each time. Everything else
 // belongs to the packages that are wired here. Goroutines are started by Run alone, which returns when all have ended.
 //
 // Ending (stop.go): connections are deleted, which closes their SAs at the peers and takes their routes away; that has

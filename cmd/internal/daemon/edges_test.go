@@ -51,7 +51,7 @@ func TestALargeDeviceMeansALargePath(t *testing.T) {
 		{"datapath: {tun: {mtu: 8938}}", "    provider: gcp\n", 1460},
 	} {
 		cfg := load(t, c.gateway, c.connection)
-		if got := forwarding(cfg.Connections, cfg.Gateway.Datapath.TUN)[0].PathMTU; got != c.want {
+		if got := forwarding(cfg.Connections[0], cfg.Gateway.Datapath.TUN).PathMTU; got != c.want {
 			t.Errorf("%q, %q: got %d, want %d", c.gateway, c.connection, got, c.want)
 		}
 	}

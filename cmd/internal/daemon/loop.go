@@ -52,6 +52,7 @@ type loop struct {
 	engine   *ike.Engine
 	gateway  *datapath.Gateway
 	routes   *routes
+	domains  []*domainTable
 	finder   finder
 	head     api.Gateway // what does not change of the status
 	started  time.Time
@@ -67,8 +68,11 @@ type loop struct {
 
 // A connection is one VPN connection: what decides for it, and what the status shows besides.
 type connection struct {
-	shown     api.Connection // name, id, role, routing and domain are set
-	networks  []netip.Prefix // behind the peer
+	shown     api.Connection      // name, id, role, routing and domain are set
+	networks  []netip.Prefix      // behind the peer, by the configuration
+	added     []netip.Prefix      // behind the peer, by what an operator has said since
+	backupOf  string              // the connection whose networks it may have too
+	forward   datapath.Connection // as the data path has it
 	encap     config.Encap
 	logic     *tunnel.Connection
 	ends      []*end
@@ -189,9 +193,7 @@ func (l *loop) tell(ctx context.Context, now time.Time, c *connection, ev tunnel
 		l.command(ctx, now, c, cmd)
 	}
 	if out.Routes.Changed {
-		c.up = out.Routes.Up
-		l.publish()
-		l.timeline.routed(now, c)
+		l.routed(now, c, out.Routes.Up)
 	}
 	for _, ch := range out.Changes {
 		l.record(now, c, ch)

@@ -158,14 +158,3 @@ func ownAddresses() []netip.Addr {
 	}
 	return own
 }
-
-// publish tells the routes what the connections want: every network, up or not.
-func (l *loop) publish() {
-	var want []routing.Route
-	for _, c := range l.conns {
-		for _, p := range c.networks {
-			want = append(want, routing.Route{Prefix: p, Conn: c.shown.Name, Origin: routing.Static, Up: c.up})
-		}
-	}
-	l.routes.publish(want)
-}

@@ -8,7 +8,7 @@ import (
 	"twinbore/cmd/internal/api"
 	"twinbore/esp"
 	"twinbore/ike/session"
-	"twinbore/routing"
+	"twinbore/routing/domain"
 	"twinbore/tunnel"
 )
 
@@ -16,13 +16,14 @@ import (
 func (l *loop) status(now time.Time) api.Status {
 	st := api.Status{SchemaVersion: api.SchemaVersion, Gateway: l.head, Connections: []api.Connection{}}
 	st.Gateway.UptimeSeconds = int64(now.Sub(l.started) / time.Second)
+	routes := l.routesOf()
 	for _, c := range l.conns {
-		st.Connections = append(st.Connections, l.showConnection(now, c))
+		st.Connections = append(st.Connections, l.showConnection(now, c, routes[c]))
 	}
 	return st
 }
 
-func (l *loop) showConnection(now time.Time, c *connection) api.Connection {
+func (l *loop) showConnection(now time.Time, c *connection, routes []domain.Route) api.Connection {
 	report := c.logic.Report(now)
 	out := c.shown
 	out.State, out.Since = report.State.String(), api.Stamp(report.Since)
@@ -30,9 +31,9 @@ func (l *loop) showConnection(now time.Time, c *connection) api.Connection {
 	if report.Active >= 0 {
 		out.ActiveTunnel = api.Ptr(c.ends[report.Active].name)
 	}
-	for _, p := range c.networks {
-		out.Routes = append(out.Routes, api.Route{Prefix: p.String(), Source: routing.Static.String(), Tunnel: out.ActiveTunnel,
-			Installed: c.up && l.routes.applied()})
+	for _, r := range routes {
+		out.Routes = append(out.Routes, api.Route{Prefix: r.Prefix.String(), Source: r.Source.Origin().String(), Tunnel: out.ActiveTunnel,
+			Installed: r.State == domain.Active && l.routes.applied()})
 	}
 	for i, e := range c.ends {
 		out.Tunnels = append(out.Tunnels, l.showTunnel(now, e, report.Tunnels[i]))

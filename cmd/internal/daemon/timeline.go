@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -243,12 +244,12 @@ func (l *timeline) flap(now time.Time, e *end) {
 
 // routed keeps that a connection's networks can be reached now, or cannot any more.
 func (l *timeline) routed(now time.Time, c *connection) {
-	if len(c.networks) == 0 {
-		return
-	}
 	var list []string
-	for _, p := range c.networks {
+	for _, p := range slices.Concat(c.networks, c.added) {
 		list = append(list, p.String())
+	}
+	if len(list) == 0 {
+		return
 	}
 	h := happening{kind: "route.removed", message: "the connection carries no traffic: its networks are unreachable", attrs: []string{"prefixes", strings.Join(list, ", ")}}
 	if c.up {
