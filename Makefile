@@ -6,10 +6,10 @@ FUZZTIME ?= 30s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lives peers interop soak fuzz bench golden lint clean
+.PHONY: help build demo test lives peers interop soak fuzz bench bench-failover golden lint clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 build: ## write the static binary bin/twinbore
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/twinbore ./cmd/twinbore
@@ -41,6 +41,9 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 bench: build ## packet costs, then throughput beside wireguard-go in one run (the second part: root)
 	$(GO) test -run '^$$' -bench . -benchmem ./esp/... ./routing/fib ./tunnel/datapath ./tunnel/transport
 	./testdata/interop/bench.sh
+
+bench-failover: build ## how long traffic waits when one of two tunnels is cut, beside strongSwan (root); fails at 1 s or more
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 40m -tags interop -run '^$$' -bench '^BenchmarkFailover$$' -benchtime 1x ./cmd/internal/interop
 
 golden: ## rewrite golden files and transcripts; read the difference before you commit
 	$(GO) test ./ike/ikev2 ./tunnel ./cmd/internal/api ./cmd/twinbore -update

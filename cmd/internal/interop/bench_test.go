@@ -159,9 +159,15 @@ func report(b *testing.B, lines []line) {
 		fmt.Fprintln(w, "\t")
 	}
 	w.Flush()
+	keepTable(b, lines)
+}
+
+// keepTable writes the lines of a benchmark's table to build/NAME.json.
+func keepTable(b *testing.B, lines any) {
+	const dir = "../../../build"
 	text, err := json.MarshalIndent(lines, "", " ")
 	if err == nil {
-		err = os.WriteFile("../../../build/"+b.Name()+".json", text, 0o644)
+		err = errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(dir+"/"+b.Name()+".json", text, 0o644))
 	}
 	if err != nil {
 		b.Error(err)

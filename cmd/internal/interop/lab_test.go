@@ -23,11 +23,14 @@ const (
 // hosts are the namespaces of a lab, by the names that scripts use.
 var hosts = []string{"la", "a", "r", "b", "lb"}
 
-// links are the cables of a lab, with the addresses of both ends.
-var links = []struct {
+// A link is a cable, with the addresses of both ends.
+type link struct {
 	host, dev, peer, peerDev string
 	addrs, peerAddrs         []string
-}{
+}
+
+// links are the cables of a lab.
+var links = []link{
 	{"la", "e0", "a", "lan", []string{"10.1.0.2/24", "10.1.1.2/24", "fd00:1::2/64"}, []string{"10.1.0.1/24", "10.1.1.1/24", "fd00:1::1/64"}},
 	{"a", "wan", "r", "a0", []string{"192.0.2.1/24", "2001:db8:1::1/64"}, []string{"192.0.2.254/24", "2001:db8:1::fe/64"}},
 	{"r", "b0", "b", "wan", []string{"198.51.100.254/24", "2001:db8:2::fe/64"}, []string{"198.51.100.1/24", "198.51.100.2/24", "2001:db8:2::1/64"}},
@@ -46,7 +49,8 @@ var gates = []struct{ host, via4, via6 string }{
 // the machine, so several can be at work at once.
 type lab struct {
 	t     testing.TB
-	n     int32  // its number, from 1 on
+	n     int32 // its number, from 1 on
+	hosts []string
 	dir   string // short, because unix sockets live in it
 	procs []*process
 	done  bool // closed
@@ -65,21 +69,34 @@ func newLab(t testing.TB) *lab {
 	l := &lab{t: t, n: made.Add(1), dir: dir}
 	t.Cleanup(l.close)
 	for _, h := range hosts {
-		l.must("ip", "netns", "add", l.ns(h))
-		l.must("ip", "netns", "exec", l.ns(h), "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1",
-			"net.ipv6.conf.default.accept_dad=0", "net.ipv4.ping_group_range=0 2147483647")
-		l.must("ip", "-n", l.ns(h), "link", "set", "lo", "up")
+		l.host(h)
 	}
 	for _, c := range links {
-		l.must("ip", "link", "add", c.dev, "netns", l.ns(c.host), "type", "veth", "peer", "name", c.peerDev, "netns", l.ns(c.peer))
-		l.address(c.host, c.dev, c.addrs)
-		l.address(c.peer, c.peerDev, c.peerAddrs)
+		l.connect(c)
 	}
 	for _, g := range gates {
 		l.must("ip", "-n", l.ns(g.host), "route", "add", "default", "via", g.via4)
 		l.must("ip", "-n", l.ns(g.host), "route", "add", "default", "via", g.via6)
 	}
 	return l
+}
+
+// host makes the namespace of a host.
+func (l *lab) host(h string) {
+	l.t.Helper()
+	l.must("ip", "netns", "add", l.ns(h))
+	l.hosts = append(l.hosts, h)
+	l.must("ip", "netns", "exec", l.ns(h), "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1",
+		"net.ipv6.conf.default.accept_dad=0", "net.ipv4.ping_group_range=0 2147483647")
+	l.must("ip", "-n", l.ns(h), "link", "set", "lo", "up")
+}
+
+// connect lays a cable.
+func (l *lab) connect(c link) {
+	l.t.Helper()
+	l.must("ip", "link", "add", c.dev, "netns", l.ns(c.host), "type", "veth", "peer", "name", c.peerDev, "netns", l.ns(c.peer))
+	l.address(c.host, c.dev, c.addrs)
+	l.address(c.peer, c.peerDev, c.peerAddrs)
 }
 
 func (l *lab) address(host, dev string, addrs []string) {
@@ -107,7 +124,7 @@ func (l *lab) close() {
 			l.t.Logf("%s: %v", l.procs[i].name, err)
 		}
 	}
-	for _, h := range hosts {
+	for _, h := range l.hosts {
 		if out, err := exec.Command("ip", "netns", "del", l.ns(h)).CombinedOutput(); err != nil {
 			l.t.Logf("namespace of %s: %v: %s", h, err, out)
 		}
