@@ -170,7 +170,7 @@ var secretsKind = object(
 		at("address", text(255), func(v *VaultSecrets) *string { return &v.Address }, "URL of the Vault"),
 		at("token_file", filePath, func(v *VaultSecrets) *string { return &v.TokenFile }, "file with the token"),
 	), func(s *Secrets) *VaultSecrets { return &s.Vault }, "a Vault"),
-	at("refresh", duration(time.Second, 168*time.Hour), func(s *Secrets) *time.Duration { return &s.Refresh }, "how often secret services are asked again"),
+	at("refresh", duration(time.Second, 168*time.Hour), func(s *Secrets) *time.Duration { return &s.Refresh }, "how often secrets are looked up again; live tunnels are not touched"),
 )
 
 var limitsKind = object(

@@ -35,7 +35,6 @@ var gatewayNotYet = []unbuilt[Gateway]{
 	{"tracing.otlp", "traces", func(g *Gateway) bool { return g.Tracing.OTLP != "" }},
 	{"secrets.aws", "secrets kept by AWS", func(g *Gateway) bool { return g.Secrets.AWS != AWSSecrets{} }},
 	{"secrets.vault", "secrets kept in a Vault", func(g *Gateway) bool { return g.Secrets.Vault != VaultSecrets{} }},
-	{"secrets.refresh", "looking secrets up again while running", func(g *Gateway) bool { return g.Secrets.Refresh != freshGateway().Secrets.Refresh }},
 	{"metrics.detail", "metrics by connection", func(g *Gateway) bool { return g.Metrics != freshGateway().Metrics }},
 	{"watch", "reloading when a file changes", func(g *Gateway) bool { return g.Watch }},
 }

@@ -26,7 +26,6 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		"traces":                                            {gate(`tracing: {otlp: "http://127.0.0.1:4317"}`)},
 		"secrets kept by AWS":                               {gate("secrets: {aws: {region: eu-west-3}}")},
 		"secrets kept in a Vault":                           {gate(`secrets: {vault: {address: "https://vault.example"}}`)},
-		"looking secrets up again while running":            {gate("secrets: {refresh: 1m}")},
 		"metrics by connection":                             {gate("metrics: {detail: connection}")},
 		"reloading when a file changes":                     {gate("watch: true")},
 		"several domains":                                   {base + "domains: [{name: blue}]\n"},

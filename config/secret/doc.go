@@ -9,8 +9,9 @@
 // Files are judged by their open descriptor and not by their path (SEC-01): a regular file, owned by root or by us,
 // that nobody else can read or change. An error never quotes what was read.
 //
-// A Store has no state: each Resolve looks again, so that a rotated secret is found at the next reload. Secrets kept
-// by cloud services have their Kind here, because the file format names them, and are not fetched yet.
+// A Store has no state: each Resolve looks again, so that a rotated secret is found. One that is kept in a file can be
+// replaced here (Rotate); the one before it then lies beside it for as long as it is accepted, and its name says until
+// when. Secrets kept by cloud services have their Kind here, because the file format names them, and are not fetched yet.
 //
-// Start reading at secret.go, then ref.go and resolve.go.
+// Start reading at secret.go, then ref.go and resolve.go; rotate.go changes secrets.
 package secret

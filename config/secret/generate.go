@@ -61,22 +61,20 @@ func keep(path string, text []byte) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(append(text, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	// A link and not a rename: it refuses to replace what another process has just made.
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return inFolder(dir, func(dir string) error {
+		f, err := os.CreateTemp(dir, ".new-*") // mode 0600
+		if err != nil {
+			return err
+		}
+		defer os.Remove(f.Name())
+		_, err = f.Write(append(text, '\n'))
+		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return err
+		}
+		// A link and not a rename: it refuses to replace what another process has just made.
+		if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil
+	})
 }

@@ -136,6 +136,9 @@ func decode(raw []byte, as Encoding) ([]byte, error) {
 	if bytes.ContainsAny(raw, "\r\n") {
 		return nil, errors.New("has more than one line; a secret is one line")
 	}
+	if head := bytes.ToLower(raw[:min(len(raw), len("<!doctype"))]); bytes.HasPrefix(head, []byte("<!doctype")) || bytes.HasPrefix(head, []byte("<html")) {
+		return nil, errors.New("is a web page, such as a service answers when it has an error")
+	}
 	out, err := undo(raw, as)
 	switch {
 	case err != nil:

@@ -61,6 +61,14 @@ type Tunnel struct {
 	BGP       *BGP       `json:"bgp"`
 	Probe     *Probe     `json:"probe"`
 	Failure   *Failure   `json:"failure"` // the last negotiation that failed; null: none did
+	Key       *Key       `json:"key"`     // where the secret is, by which the tunnel proves who we are
+}
+
+// Key is the place of a tunnel's secret, and never the secret.
+type Key struct {
+	Source        string     `json:"source"`         // file office.1.psk | env NAME | …
+	Problem       *string    `json:"problem"`        // why it cannot be had now; null: it can
+	PreviousUntil *time.Time `json:"previous_until"` // how long one before it is accepted; null: none is, or for as long as the configuration has it
 }
 
 // Failure is a negotiation that failed, with what both ends wanted (F3). It stays when the tunnel is UP again.

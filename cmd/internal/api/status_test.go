@@ -39,6 +39,7 @@ func full() Status {
 			}, {
 				Name: "2", Status: "DOWN", Since: at, Reason: "AUTH_FAILED", Hint: "check psk", NextRetry: &at, Admin: "up",
 				Children: []Child{}, Traffic: Traffic{Drops: map[string]uint64{}},
+				Key: &Key{Source: "file aws-1.psk", Problem: Ptr("psk: file aws-1.psk: no such file or directory"), PreviousUntil: &at},
 				Failure: &Failure{Time: at, Reason: "NO_PROPOSAL_IKE", Hint: "change it", About: Ptr("IKE proposal"), Told: true,
 					Ours: []string{"aes256gcm16-prfsha384-ecp384"}, Theirs: []string{"aes256gcm16-prfsha256-ecp384"},
 					Transforms: []Transform{{What: "PRF", Ours: []string{"prfsha384"}, Theirs: []string{"prfsha256"}, Differs: true}}},

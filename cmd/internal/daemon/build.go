@@ -83,6 +83,9 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	if err != nil {
 		return nil, err
 	}
+	head := showGateway(cfg.Gateway, in.mode, opts.Version)
+	d.timeline = newTimeline(head.Name, time.Now())
+	d.keeper = newKeeper(d.log, d.timeline)
 	peers, err := d.peers(ctx, cfg, opts)
 	if err != nil {
 		return nil, err
@@ -97,12 +100,12 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		Shards:    shards(opts),
 		Limits:    limitsOf(cfg.Gateway.Limits),
 	})
-	head := showGateway(cfg.Gateway, in.mode, opts.Version)
-	d.timeline = newTimeline(head.Name, time.Now())
+	d.keeper.give = d.engine.SetSecrets
+	d.keeper.tell = func(peer string) { d.mail.post(secured{peer}) }
 	d.host = in.host
 	d.routes = newRoutes(d.log, in.host, d.gateway)
 	d.loop = &loop{
-		log: d.log, mail: d.mail, recorder: d.recorder, timeline: d.timeline, engine: d.engine, gateway: d.gateway, routes: d.routes,
+		log: d.log, mail: d.mail, recorder: d.recorder, timeline: d.timeline, engine: d.engine, gateway: d.gateway, routes: d.routes, keeper: d.keeper,
 		finder:  finder{lookup: newResolver(systemLookup).lookup, route: routeTo, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
 		head:    head,
 		started: time.Now(), ends: map[string]*end{}, deleted: make(chan struct{}),

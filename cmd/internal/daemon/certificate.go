@@ -33,9 +33,19 @@ type certification struct {
 	local  []auth.ID // who we are, by tunnel; the zero ID where that cannot be
 }
 
+// peer is how one tunnel uses what was loaded.
+func (c certification) peer(name string, policy auth.Policy) auth.CertifiedPeer {
+	out := auth.CertifiedPeer{Peer: name, Trust: c.trust, Policy: policy}
+	if c.signer != nil {
+		out.Signers = []*auth.Signer{c.signer}
+	}
+	return out
+}
+
 // A certLoader reads the files of one connection and collects what is wrong with them.
 type certLoader struct {
 	cfg      *config.Config
+	store    secret.Store
 	path     string // of the connection
 	now      time.Time
 	problems config.Problems
@@ -45,9 +55,10 @@ type certLoader struct {
 // the configuration. What is merely not valid at now is a warning: it may be renewed before it is used.
 func CheckCertificates(ctx context.Context, cfg *config.Config, now time.Time) config.Problems {
 	var all config.Problems
+	store := secretStore(cfg.Gateway, os.LookupEnv)
 	for i := range cfg.Connections {
 		if cfg.Connections[i].Auth == config.AuthCertificate {
-			_, problems := loadCertification(ctx, cfg, i, now)
+			_, problems := loadCertification(ctx, cfg, store, i, now)
 			all = append(all, problems...)
 		}
 	}
@@ -55,8 +66,8 @@ func CheckCertificates(ctx context.Context, cfg *config.Config, now time.Time) c
 }
 
 // loadCertification does so for connection i.
-func loadCertification(ctx context.Context, cfg *config.Config, i int, now time.Time) (certification, config.Problems) {
-	l := &certLoader{cfg: cfg, path: fmt.Sprintf("connections[%d]", i), now: now}
+func loadCertification(ctx context.Context, cfg *config.Config, store secret.Store, i int, now time.Time) (certification, config.Problems) {
+	l := &certLoader{cfg: cfg, store: store, path: fmt.Sprintf("connections[%d]", i), now: now}
 	c := &cfg.Connections[i]
 	out := certification{signer: l.loadSigner(ctx, c.Certificate), trust: l.loadTrust(c.Certificate)}
 	for j, t := range c.Tunnels {
@@ -72,16 +83,16 @@ func (l *certLoader) say(s config.Severity, path, text, hint string) {
 	l.problems = append(l.problems, config.Problem{Pos: l.cfg.Pos(path), Severity: s, Path: path, Text: text, Hint: hint})
 }
 
-// secrets is where keys are looked up.
-func secrets(g config.Gateway) secret.Store {
-	return secret.Store{Dir: g.Secrets.Dir, CredentialsDir: os.Getenv("CREDENTIALS_DIRECTORY"), LookupEnv: os.LookupEnv}
+// secretStore is where keys are looked up.
+func secretStore(g config.Gateway, env func(string) (string, bool)) secret.Store {
+	return secret.Store{Dir: g.Secrets.Dir, CredentialsDir: os.Getenv("CREDENTIALS_DIRECTORY"), LookupEnv: env}
 }
 
 // loadSigner reads our certificate and its key.
 func (l *certLoader) loadSigner(ctx context.Context, c config.Certificate) *auth.Signer {
 	at := l.path + ".certificate"
 	certs := read(l, at+".cert", c.Cert, certFileLimit, auth.ParseCertificates)
-	text, err := secrets(l.cfg.Gateway).ResolveText(ctx, c.Key)
+	text, err := l.store.ResolveText(ctx, c.Key)
 	defer text.Wipe()
 	if err != nil {
 		severity, hint := config.Error, ""

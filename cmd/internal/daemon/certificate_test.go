@@ -176,7 +176,7 @@ func TestGatewayWithoutItsCertificate(t *testing.T) {
 		run()
 		time.Sleep(time.Second)
 		for _, tunnel := range s.connection().Tunnels {
-			if tunnel.Reason != "SECRET_UNAVAILABLE" || !strings.Contains(tunnel.Hint, "twinbore check says why") {
+			if tunnel.Reason != "SECRET_UNAVAILABLE" || !strings.Contains(tunnel.Hint, "absent.pem: no such file") {
 				t.Errorf("tunnel %s: %s: %s", tunnel.Name, tunnel.Reason, tunnel.Hint)
 			}
 		}

@@ -47,6 +47,7 @@ type Daemon struct {
 	mail     *mailbox
 	recorder *recorder
 	timeline *timeline
+	keeper   *keeper
 	engine   *ike.Engine
 	gateway  *datapath.Gateway
 	host     host // nil: the host is left alone

@@ -40,7 +40,10 @@ type (
 		err  error
 	}
 	stirred struct{} // the host's network has changed
-	stop    struct{}
+	secured struct { // a tunnel has a secret, which it had not
+		peer string
+	}
+	stop struct{}
 )
 
 // A loop owns the connections: everything that it has is its goroutine's.
@@ -53,6 +56,7 @@ type loop struct {
 	gateway  *datapath.Gateway
 	routes   *routes
 	domains  []*domainTable
+	keeper   *keeper
 	finder   finder
 	head     api.Gateway // what does not change of the status
 	started  time.Time
@@ -172,6 +176,10 @@ func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
 		l.start(ctx, now, m)
 	case stirred:
 		l.stirredAt = now
+	case secured:
+		if e := l.ends[m.peer]; e != nil { // a retry need not wait for its time
+			l.tell(ctx, now, e.conn, tunnel.Event{Kind: tunnel.Reachable, Tunnel: e.index})
+		}
 	case question:
 		m.reply <- l.status(now)
 	case order:

@@ -26,6 +26,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		part(2, "control socket", func(ctx context.Context) error { return d.api.Run(ctx, d.control) })
 	}
 	d.running.Go(func() { d.routes.run(inner) })
+	d.running.Go(func() { d.keeper.run(inner) })
 	if d.watch != nil {
 		d.running.Go(func() { d.watch(inner) })
 	}

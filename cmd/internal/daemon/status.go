@@ -59,6 +59,9 @@ func (l *loop) showTunnel(now time.Time, e *end, report tunnel.TunnelReport) api
 	}
 	out.Local, out.Remote = showOuter(e.path.Local, local), showOuter(e.path.Remote, e.remote)
 	out.Failure = e.failure
+	if out.Key = l.keeper.show(e.peer); out.Key != nil && out.Key.Problem != nil && report.Reason == tunnel.SecretUnavailable {
+		out.Hint = *out.Key.Problem
+	}
 	if len(e.ikes) > 0 {
 		out.IKE = showIKE(now, e.ikes[len(e.ikes)-1])
 	}

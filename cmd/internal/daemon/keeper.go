@@ -1,0 +1,330 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"twinbore/cmd/internal/api"
+	"twinbore/config"
+	"twinbore/config/secret"
+	"twinbore/ike"
+)
+
+// A keeper looks up the secrets of all tunnels, at first and then again every gateway.secrets.refresh, and gives the engine
+// what has changed. Live SAs are not touched (SEC-04). What cannot be had stops its tunnel and no other, and is asked for
+// again; where there was a secret already, that one stays. It is used by the keeper's own goroutine, by whoever changes the
+// configuration and by operators that rotate a secret.
+type keeper struct {
+	log      *slog.Logger
+	timeline *timeline
+	give     func(peer string, s ike.Secrets) bool // the engine's, set before run
+	tell     func(peer string)                     // that a tunnel has a secret now that it had not, set before run
+	stir     chan struct{}                         // holds one token when there is something to look at sooner
+	looking  sync.Mutex                            // one look at a time, so that none undoes a later one's finding
+
+	mu    sync.Mutex // guards what follows
+	cfg   *config.Config
+	found map[string]credential // by peer
+	told  map[string]string     // of certificates that were complained of, the complaints, by connection
+	again map[string]*patience  // by connection
+}
+
+// A patience is when a connection's secrets are looked up next.
+type patience struct {
+	at       time.Time // zero: never
+	failures int
+}
+
+// How soon a secret that could not be had is asked for again: twice as long after each time, up to the usual interval.
+const (
+	askAgain  = 5 * time.Second
+	askAtMost = 5 * time.Minute
+)
+
+// lookers is how many connections' secrets are looked up at once: one slow source must not hold up the others.
+const lookers = 16
+
+func newKeeper(log *slog.Logger, t *timeline) *keeper {
+	return &keeper{log: log, timeline: t, stir: make(chan struct{}, 1), found: map[string]credential{}, told: map[string]string{}, again: map[string]*patience{}}
+}
+
+// use takes another configuration and returns the secrets of its tunnels, as far as they can be had at once. Tunnels that
+// are not in it any more are forgotten with their secrets.
+func (k *keeper) use(ctx context.Context, cfg *config.Config) map[string]ike.Secrets {
+	k.looking.Lock()
+	defer k.looking.Unlock()
+	k.mu.Lock()
+	k.cfg, k.again = cfg, map[string]*patience{}
+	before := k.found
+	k.found = map[string]credential{}
+	k.mu.Unlock()
+	var all []int
+	for i, c := range cfg.Connections {
+		if c.Enabled {
+			all = append(all, i)
+		}
+	}
+	k.look(ctx, cfg, all, before, true)
+	k.stirUp()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := map[string]ike.Secrets{}
+	for peer, c := range k.found {
+		out[peer] = c.use
+	}
+	return out
+}
+
+// run looks at what is due until ctx is done.
+func (k *keeper) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if at := k.next(); !at.IsZero() {
+			timer.Reset(time.Until(at))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.stir:
+		case <-timer.C:
+			k.lookAt(ctx, func(p *patience) bool { return !p.at.IsZero() && !p.at.After(time.Now()) })
+		}
+	}
+}
+
+func (k *keeper) next() (first time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, p := range k.again {
+		if !p.at.IsZero() && (first.IsZero() || p.at.Before(first)) {
+			first = p.at
+		}
+	}
+	return first
+}
+
+func (k *keeper) stirUp() {
+	select {
+	case k.stir <- struct{}{}:
+	default:
+	}
+}
+
+// lookAt looks again at the connections whose patience is picked, and gives the engine what has changed.
+func (k *keeper) lookAt(ctx context.Context, pick func(*patience) bool) {
+	k.looking.Lock()
+	defer k.looking.Unlock()
+	k.mu.Lock()
+	cfg, before := k.cfg, maps.Clone(k.found)
+	var due []int
+	for i, c := range cfg.Connections {
+		if p := k.again[c.Name]; p != nil && pick(p) {
+			due = append(due, i)
+		}
+	}
+	k.mu.Unlock()
+	k.look(ctx, cfg, due, before, false)
+	if ctx.Err() != nil {
+		return
+	}
+	k.mu.Lock()
+	after := maps.Clone(k.found)
+	k.mu.Unlock()
+	for _, i := range due {
+		for _, t := range cfg.Connections[i].Tunnels {
+			peer := cfg.Connections[i].Name + "/" + t.Name
+			k.hand(peer, before[peer], after[peer])
+		}
+	}
+}
+
+// hand gives the engine what is new about a tunnel, and says so.
+func (k *keeper) hand(peer string, old, now credential) {
+	if now.same(old) {
+		return
+	}
+	if !k.give(peer, now.use) {
+		return // it has left with its connection meanwhile
+	}
+	switch {
+	case !old.usable(peer) && now.usable(peer):
+		k.log.Info("secret available", "peer", peer)
+		k.tell(peer)
+	case !bytes.Equal(old.proof(peer), now.proof(peer)):
+		k.rotated(peer, "the secret has changed at its place")
+	}
+}
+
+// rotated says that a tunnel proves itself by something else from now on.
+func (k *keeper) rotated(peer, how string) {
+	k.log.Info("secret rotated", "peer", peer, "reason", how)
+	k.timeline.put(time.Now(), peer, happening{kind: "psk.rotated", message: how + "; live SAs stay"})
+}
+
+// look looks up the secrets of some connections, several at once, and notes what came of it and when to look again.
+func (k *keeper) look(ctx context.Context, cfg *config.Config, conns []int, before map[string]credential, quick bool) {
+	l := looker{store: secretStore(cfg.Gateway, k.environ), now: time.Now(), quick: quick,
+		weak: func(peer string, ref secret.Ref, s secret.Secret, bits int) { k.judge(peer, ref, s, bits, before) },
+		cert: func(i int, problems config.Problems) { k.complain(cfg.Connections[i].Name, problems) }}
+	var wg sync.WaitGroup
+	room := make(chan struct{}, lookers)
+	for _, i := range conns {
+		room <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-room }()
+			k.note(ctx, cfg, i, l.connection(ctx, cfg, i, before), before)
+		})
+	}
+	wg.Wait()
+}
+
+// note keeps what was found for the tunnels of connection i.
+func (k *keeper) note(ctx context.Context, cfg *config.Config, i int, found, before map[string]credential) {
+	if ctx.Err() != nil {
+		return
+	}
+	now, later := time.Now(), false
+	var first time.Time // of the ends of keys before the current ones
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p := k.again[cfg.Connections[i].Name]
+	if p == nil {
+		p = new(patience)
+		k.again[cfg.Connections[i].Name] = p
+	}
+	failed := false
+	for peer, c := range found {
+		switch {
+		case errors.Is(c.err, errLater):
+			later = true
+		case c.err != nil:
+			failed = true
+			k.refused(now, peer, c, before[peer])
+		}
+		if !c.until.IsZero() && (first.IsZero() || c.until.Before(first)) {
+			first = c.until
+		}
+		k.found[peer] = c
+	}
+	refresh := cfg.Gateway.Secrets.Refresh
+	p.at = time.Time{}
+	switch {
+	case later:
+		p.at = now
+	case failed:
+		most := askAtMost
+		if refresh > 0 {
+			most = min(most, refresh)
+		}
+		p.at = now.Add(min(askAgain<<min(p.failures, 16), max(most, askAgain)))
+		p.failures++
+	default:
+		p.failures = 0
+		if refresh > 0 {
+			p.at = now.Add(refresh)
+		}
+		if !first.IsZero() && (p.at.IsZero() || first.Before(p.at)) {
+			p.at = first
+		}
+		k.forget(cfg, i, now)
+	}
+}
+
+// forget deletes keys that are not accepted any more.
+func (k *keeper) forget(cfg *config.Config, i int, now time.Time) {
+	store := secretStore(cfg.Gateway, nil)
+	for _, t := range cfg.Connections[i].Tunnels {
+		if err := store.Forget(t.PSK.Current, now); err != nil && !errors.Is(err, secret.ErrNotHere) {
+			k.log.Warn("a secret that is not accepted any more cannot be deleted", "peer", cfg.Connections[i].Name+"/"+t.Name, "err", err)
+		}
+	}
+}
+
+// refused says that a secret could not be had: the first time, and when the cause is another one.
+func (k *keeper) refused(now time.Time, peer string, c, before credential) {
+	if before.err != nil && before.err.Error() == c.err.Error() {
+		return
+	}
+	hint := "the tunnel is down until it can"
+	if c.usable(peer) {
+		hint = "the one from before is used"
+	}
+	k.log.Error("secret not available", "peer", peer, "err", c.err, "hint", hint)
+	k.timeline.put(now, peer, happening{kind: "secret.refresh_failed", warn: true, limited: true, reason: "SECRET_UNAVAILABLE",
+		message: c.err.Error() + "; " + hint})
+}
+
+// judge warns of a secret that is worth less than so many bits, wherever it came from (AUT-13), when it is new.
+func (k *keeper) judge(peer string, ref secret.Ref, s secret.Secret, bits int, before map[string]credential) {
+	for _, old := range before[peer].use.Auth.Secrets {
+		if secret.New(old.Key).Equal(s) {
+			return
+		}
+	}
+	if secret.New(before[peer].use.PPK.Key).Equal(s) {
+		return
+	}
+	if weak := s.Weakness(bits); weak != "" {
+		k.log.Warn("weak secret", "peer", peer, "at", ref.String(), "reason", weak, "hint", secret.StrongHint)
+	}
+}
+
+// complain says what is wrong with the certificates of a connection, when that is new.
+func (k *keeper) complain(conn string, problems config.Problems) {
+	var all strings.Builder
+	for _, p := range problems {
+		all.WriteString(p.String() + "\n")
+	}
+	k.mu.Lock()
+	known := k.told[conn] == all.String()
+	k.told[conn] = all.String()
+	k.mu.Unlock()
+	if known {
+		return
+	}
+	for _, p := range problems {
+		level := slog.LevelError
+		if p.Severity == config.Warning {
+			level = slog.LevelWarn
+		}
+		k.log.Log(context.Background(), level, "certificate", "peer", conn, "at", p.Pos.String(), "err", p.Text, "hint", p.Hint)
+	}
+}
+
+// environ looks a secret up in the environment, and takes it away from there.
+func (k *keeper) environ(name string) (string, bool) {
+	value, ok, err := secretEnvironment.take(name)
+	if err != nil {
+		k.log.Warn("a secret can still be read in /proc/PID/environ", "variable", name, "err", err)
+	}
+	return value, ok
+}
+
+// show is what the status says of a tunnel's secret: where it comes from, what is wrong with it, and how long a key before it
+// is accepted.
+func (k *keeper) show(peer string) *api.Key {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c, ok := k.found[peer]
+	if !ok {
+		return nil
+	}
+	out := &api.Key{Source: c.from.psk.Current.String()}
+	if c.from.auth == config.AuthCertificate {
+		out.Source = c.from.cert.Key.String()
+	}
+	if c.err != nil {
+		out.Problem = api.Ptr(c.err.Error())
+	}
+	if !c.until.IsZero() {
+		out.PreviousUntil = api.Ptr(api.Stamp(c.until))
+	}
+	return out
+}
