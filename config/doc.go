@@ -17,8 +17,10 @@
 // A Config is immutable and belongs to nobody. The package starts no goroutine and reads only what it is given: a
 // file system, an environment, names. References to secrets stay references; config/secret looks them up.
 //
-// Not done here: host names are not resolved, identities are given their meaning by ike/auth, and the difference
-// between two configurations is not computed.
+// Two configurations are compared by Diff (diff.go), key by key: classes.go says of every key what its change costs while the
+// gateway runs, plan.go how a person is told. A new key needs a line there.
+//
+// Not done here: host names are not resolved, and identities are given their meaning by ike/auth.
 //
 // Start reading at load.go, then kind.go and connection.go.
 package config
