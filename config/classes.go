@@ -87,6 +87,7 @@ var connectionKeys = []key[Connection]{
 	{"ha.prefer", InPlace, func(c *Connection) any { return c.HA.Prefer }, nil},
 	{"ha.preempt_after", InPlace, func(c *Connection) any { return c.HA.PreemptAfter }, nil},
 	{"ha.return_path", InPlace, func(c *Connection) any { return c.HA.ReturnPath }, nil},
+	{"ha.backup_of", InPlace, func(c *Connection) any { return c.HA.BackupOf }, nil},
 	{"routing", InPlace, func(c *Connection) any { return c.Routing }, reselected},
 	{"domain", TunnelRestart, func(c *Connection) any { return c.Domain }, nil},
 	{"tags", InPlace, func(c *Connection) any { return c.Tags }, nil},

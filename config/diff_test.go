@@ -59,7 +59,7 @@ func TestPlansAreTold(t *testing.T) {
 		{"psk with the old one still accepted", edit("psk: {file: aws-2.psk}", "psk: {current: {file: new.psk}, previous: {file: aws-2.psk}, previous_until: 2026-12-24}")},
 		{"inline secret", edit("anywhere 1", "anywhere 2")},
 		{"dpd", key("dpd: {interval: 30s, retries: 5, action: clear}")},
-		{"ha and keys of no consequence", key("ha: {prefer: \"2\", preempt_after: 1m}\n    description: moved\n    tags: {env: prod}")},
+		{"ha and keys of no consequence", key("ha: {prefer: \"2\", preempt_after: 1m, backup_of: office}\n    description: moved\n    tags: {env: prod}")},
 		{"esp proposals", key("crypto: {esp: [aes128gcm16-x25519]}")},
 		{"ike proposals", key("crypto: {ike: [aes128gcm16-prfsha256-x25519]}")},
 		{"lifetimes", key("lifetimes: {ike: 4h, esp: 30m, rekey_at: 80%}")},
