@@ -113,7 +113,7 @@ func (s *SA) expire(now time.Time) {
 	}
 	s.expireUnfinished(now)
 	if due(now, s.renewAt()) {
-		s.renew()
+		s.renew(now)
 	}
 	if due(now, s.rekeyAt) && s.yields() {
 		s.rekeyAt = now.Add(unfinishedLife)

@@ -112,3 +112,44 @@ func TestRenewalIsTheInitiators(t *testing.T) {
 		t.Errorf("%d IKE SAs came up", n)
 	}
 }
+
+// What begins beside an SA that cannot be rekeyed may be lost like anything else. It is begun again before the hard end,
+// and no two at once.
+func TestRenewalIsBegunAgain(t *testing.T) {
+	const life = 20 * time.Minute // so that a minute is left
+	l := newLab(t)
+	l.a.cfg.ChildLifetime, l.b.cfg.ChildLifetime = life, 24*time.Hour
+	l.a.cfg.DPD, l.b.cfg.DPD = DPD{}, DPD{}
+	l.initiate(l.a)
+	l.settle()
+	first := l.a.sa()
+	_, settle := l.stubborn(wire.NotifyTemporaryFailure)
+	var begun []time.Time
+	most := 0
+	lossy := func() {
+		settle()
+		most = max(most, len(l.a.sessions))
+	}
+	l.wait(life-renewAhead(life)-time.Second, lossy)
+	deaf := func() {
+		for len(l.a.queue) > 0 {
+			if h, err := wire.ParseHeader(l.a.queue[0].Bytes); err == nil && h.Exchange == wire.IKESAInit {
+				if n := len(begun); n == 0 || l.now.Sub(begun[n-1]) > 10*time.Second {
+					begun = append(begun, l.now)
+				}
+				l.take(l.a)
+				continue
+			}
+			lossy()
+		}
+		lossy()
+	}
+	l.wait(40*time.Second, deaf)
+	if len(begun) < 2 || most > 2 {
+		t.Errorf("begun %d times, %d sessions at once\n%s", len(begun), most, l.log.String())
+	}
+	l.wait(8*time.Second, lossy)
+	if ups := filter(l.a.events, session.IKEUp); len(ups) != 2 || first.state != established {
+		t.Errorf("%d IKE SAs came up before the hard end\n%s", len(ups), l.log.String())
+	}
+}

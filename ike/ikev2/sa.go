@@ -34,7 +34,7 @@ type SA struct {
 	heardAt  time.Time // last authentic IKE message
 	rekeyAt  time.Time
 	denied   bool      // the peer has refused to rekey this IKE SA
-	renewed  bool      // another session has been asked for
+	renewed  time.Time // when another session was last asked for
 	expireAt time.Time // hard end; for a half-open SA the end of waiting
 	children []*child
 	pending  []task // what waits for the window
