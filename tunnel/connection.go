@@ -22,7 +22,7 @@ const (
 	Clear                   // rest until the operator, the peer or traffic brings the tunnel back
 )
 
-// Config is what a Connection needs to know. It never changes while the Connection lives.
+// Config is what a Connection needs to know. While the Connection lives it changes by Configure alone.
 type Config struct {
 	Name         string
 	Start        Start
