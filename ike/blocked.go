@@ -10,7 +10,7 @@ import (
 	"twinbore/ike/session"
 )
 
-// sent notes what became of a message. An error is loss, and the session asks again (hardening R37).
+// sent notes what became of a message. An error is loss, and the session asks again (EV-37).
 func (h *handle) sent(err error) {
 	if h.left = h.left || err == nil; err != nil {
 		h.sendErr = err

@@ -33,7 +33,7 @@ func (g *gateway) held() []esp.ChildID {
 	return slices.Sorted(maps.Keys(g.children))
 }
 
-// R27: new proposals and lifetimes do not touch what lives, and count from the next rekey on.
+// EV-27: new proposals and lifetimes do not touch what lives, and count from the next rekey on.
 func TestALiveSessionTakesWhatIsNewAtItsNextRekey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := join(t, 1, 2)
@@ -70,7 +70,7 @@ func TestALiveSessionTakesWhatIsNewAtItsNextRekey(t *testing.T) {
 	})
 }
 
-// R27: DPD of a live session is as configured now.
+// EV-27: DPD of a live session is as configured now.
 func TestALiveSessionTakesNewDPD(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var cut atomic.Bool

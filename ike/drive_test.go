@@ -50,7 +50,7 @@ func TestAppliesAnOutputInOrder(t *testing.T) {
 	})
 }
 
-// A send error is loss (hardening R37).
+// A send error is loss (EV-37).
 func TestSendErrorIsLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Config{Peers: []Peer{peer("a/1")}}, func(Peer) session.Session {

@@ -184,7 +184,7 @@ func wantOnePair(t *testing.T, a, b *gateway) {
 	}
 }
 
-// R5: both ends initiate at once, or nearly. One IKE SA is left within a few seconds, the same at both ends, and in between
+// EV-05: both ends initiate at once, or nearly. One IKE SA is left within a few seconds, the same at both ends, and in between
 // neither end was ever without a Child SA.
 func TestBothInitiateAtOnce(t *testing.T) {
 	for _, later := range []time.Duration{0, 1, 5, 11, 19, 21, 29, 31, 39, 41, 60} {
@@ -207,7 +207,7 @@ func TestBothInitiateAtOnce(t *testing.T) {
 	}
 }
 
-// R5, R6: the same while a third of all messages is lost, both asking again each second as the connection logic does: once
+// EV-05, EV-06: the same while a third of all messages is lost, both asking again each second as the connection logic does: once
 // the line is good, one IKE SA is left.
 func TestBothInitiateOnABadLine(t *testing.T) {
 	for seed := range uint64(20) {
@@ -244,7 +244,7 @@ func TestBothInitiateOnABadLine(t *testing.T) {
 	}
 }
 
-// SM-12, R1: a gateway that has lost everything says INITIAL_CONTACT, and what the other still had of it goes at once.
+// SM-12, EV-01: a gateway that has lost everything says INITIAL_CONTACT, and what the other still had of it goes at once.
 func TestPeerRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := join(t, 1, 1)
@@ -274,7 +274,7 @@ func TestPeerRestarts(t *testing.T) {
 	})
 }
 
-// R4: after Shutdown the peer has nothing left either.
+// EV-04: after Shutdown the peer has nothing left either.
 func TestShutdownTellsThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := join(t, 1, 2)
@@ -332,7 +332,7 @@ func TestRekeysThroughTheEngine(t *testing.T) {
 	})
 }
 
-// SM-16, R30: the ends disagree about PFS, which only a rekey shows. The peer refuses each one; before the Child SA's hard end
+// SM-16, EV-30: the ends disagree about PFS, which only a rekey shows. The peer refuses each one; before the Child SA's hard end
 // there is another IKE SA with a Child SA of its own, and the old one goes. Neither end is ever without a Child SA, over and
 // over.
 func TestRefusedRekeysAreNoOutage(t *testing.T) {

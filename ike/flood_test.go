@@ -35,7 +35,7 @@ func halfOpenFor(life time.Duration) func([]Peer) session.Session {
 	}
 }
 
-// DOS-01, DOS-05, DOS-14: 20,000 first requests from spoofed addresses in 20 s. State stays within the limits, answers
+// DOS-01, DOS-05, DOS-14, EV-23, EV-26: 20,000 first requests from spoofed addresses in 20 s. State stays within the limits, answers
 // within the questions, a configured peer comes through, and afterwards nothing is left.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -54,7 +54,7 @@ type rivalry struct {
 	notBefore, by  time.Duration // of the end, after upNew
 }
 
-// SM-12, R5: at the end one session of a peer is left, whichever way round they came, and never none.
+// SM-12, EV-05: at the end one session of a peer is left, whichever way round they came, and never none.
 func TestRivals(t *testing.T) {
 	const s = time.Second
 	for _, c := range []rivalry{

@@ -25,7 +25,7 @@ func (g *gateway) keys(list ...string) Secrets {
 	return s
 }
 
-// SEC-04, R28, R58: a pre-shared key is replaced at one end and later at the other, whichever end is first, and whichever
+// SEC-04, EV-28, R58: a pre-shared key is replaced at one end and later at the other, whichever end is first, and whichever
 // end then begins anew. The live SAs stay as they are; a new IKE SA can be made at every moment, and the old key alone is
 // refused at the end.
 func TestKeysChangeOneEndAfterTheOther(t *testing.T) {

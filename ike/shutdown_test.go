@@ -13,7 +13,7 @@ import (
 	"twinbore/ike/session"
 )
 
-// Shutdown deletes everything at the peers, takes nothing new, and waits no longer than it may (hardening R4).
+// Shutdown deletes everything at the peers, takes nothing new, and waits no longer than it may (EV-04).
 func TestShutdown(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -57,7 +57,7 @@ func TestWhatLingers(t *testing.T) {
 	}
 }
 
-// TestClosedWhileOwnRekeyFails: the IKE SA is closed while its own rekey is open, and that ends otherwise than well: in a
+// TestClosedWhileOwnRekeyFails is EV-36: the IKE SA is closed while its own rekey is open, and that ends otherwise than well: in a
 // refusal, in nonsense, in nothing at all. One Delete goes out, or nothing does, and no rekey comes of it.
 func TestClosedWhileOwnRekeyFails(t *testing.T) {
 	for name, fail := range map[string]func(*lab){

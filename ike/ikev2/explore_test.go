@@ -207,7 +207,7 @@ func (w *walk) finish() {
 // TestEveryInterleaving is hardening F10, systematically: whatever two operations the two ends begin, in whatever order their
 // messages come, and whichever of them is lost, repeated, late or overtaken, both ends agree in the end, no key is used
 // with one IV twice, and nothing is left over. Where nobody gives up a Child SA, each end has at every moment one to send on
-// that the other receives on, so that no packet is lost (R29). Both begin at once from nothing, and start anew at any moment (R5).
+// that the other receives on, so that no packet is lost (EV-29). Both begin at once from nothing, and start anew at any moment (EV-05).
 // It decides five steps, one of which may be a fault. For longer,
 // as `make lives` does: -depth 6 -faults 2.
 func TestEveryInterleaving(t *testing.T) {

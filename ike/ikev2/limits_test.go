@@ -215,7 +215,7 @@ func TestRekeysWithoutEnd(t *testing.T) {
 	}
 }
 
-// TestCloseAtAnyMoment is SM-20 (Libreswan's larval cuckoo): the operator takes the connection down at either end, or at
+// TestCloseAtAnyMoment is SM-20, EV-31 and EV-36 (Libreswan's larval cuckoo): the operator takes the connection down at either end, or at
 // both, with each message of a life on its way, loudly or not. Nothing is left anywhere.
 func TestCloseAtAnyMoment(t *testing.T) {
 	for _, m := range moments {

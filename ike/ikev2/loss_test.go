@@ -23,7 +23,7 @@ func story(l *lab) []func() {
 	}
 }
 
-// TestLossMatrix loses the nth message of one side over a whole life; SM-08, R6. One repetition must be enough.
+// TestLossMatrix loses the nth message of one side over a whole life; SM-08, EV-06. One repetition must be enough.
 func TestLossMatrix(t *testing.T) {
 	for _, side := range []string{"a", "b"} {
 		for n := 1; n <= 30; n++ {
@@ -184,7 +184,7 @@ func (l *lab) traffic() {
 	}
 }
 
-// TestADayWithAThirdLost: R7, R29, SM-08, the same transcript each run, and never an IV twice (CRY-05).
+// TestADayWithAThirdLost: EV-07, EV-29, SM-08, the same transcript each run, and never an IV twice (CRY-05).
 func TestADayWithAThirdLost(t *testing.T) {
 	for seed := range uint64(3) {
 		l := day(t, seed, 1.0/3)

@@ -98,7 +98,7 @@ func fates(t *testing.T, own, peer string) []fate {
 	return list
 }
 
-// TestCollisionMatrix is SM-09: it plays the matrix, in order, with each message lost and with the answer later than the peer's Delete:
+// TestCollisionMatrix is SM-09 and EV-31: it plays the matrix, in order, with each message lost and with the answer later than the peer's Delete:
 // both ends must agree in the end, and what happens in between is in testdata/collide-OWN-PEER[-lost-NUMBER|-late].txt.
 func TestCollisionMatrix(t *testing.T) {
 	var names []string

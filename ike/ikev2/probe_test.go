@@ -8,7 +8,7 @@ import (
 	"twinbore/ike/session"
 )
 
-// R13: when the way to the peer has come back, what is open is asked once more at once, in the same octets, and the tries
+// EV-13: when the way to the peer has come back, what is open is asked once more at once, in the same octets, and the tries
 // that are left stay as they were: a way that comes and goes shortens nobody's life.
 func TestProbeRepeatsWhatIsOpen(t *testing.T) {
 	l := connected(t)

@@ -37,7 +37,7 @@ func (l *lab) stubborn(kind wire.NotifyType) (asked *[]time.Time, between func()
 	}
 }
 
-// TestRekeysRefusedForever is SM-16 and R30 (RFC 7296 §1.3, §2.25): the peer refuses to rekey the Child SA, or the IKE SA, as long as they live.
+// TestRekeysRefusedForever is SM-16 and EV-30 (RFC 7296 §1.3, §2.25): the peer refuses to rekey the Child SA, or the IKE SA, as long as they live.
 // We ask again every few seconds, never in a rhythm, begin another IKE SA before the hard end, and have a Child SA in use at
 // every moment; of the old ones nothing is left.
 func TestRekeysRefusedForever(t *testing.T) {

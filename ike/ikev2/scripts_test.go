@@ -39,7 +39,7 @@ func (g *gateway) repeated() string {
 	return ""
 }
 
-// gap says which end sends packets on an SA that the other does not receive on (R29).
+// gap says which end sends packets on an SA that the other does not receive on (EV-29).
 func (l *lab) gap() string {
 	for _, g := range []*gateway{l.a, l.b} {
 		if len(g.ready) == 0 {

@@ -58,7 +58,7 @@ func (l listener) quiet() (calls int) {
 	}
 }
 
-func TestWatchTellsOfChanges(t *testing.T) { // R12, R13, R14, R19
+func TestWatchTellsOfChanges(t *testing.T) { // EV-12, EV-13, EV-14, EV-19
 	namespace(t)
 	k := started(t, Config{})
 	must(t, k.Apply(t.Context(), wants(t, "up 10.2.0.0/16")))
@@ -91,7 +91,7 @@ func TestWatchTellsOfChanges(t *testing.T) { // R12, R13, R14, R19
 	}
 }
 
-// R19: what the kernel had no room to tell is told all the same, and the watch goes on.
+// EV-19: what the kernel had no room to tell is told all the same, and the watch goes on.
 func TestWatchOutlivesAnOverrun(t *testing.T) {
 	namespace(t)
 	eth0, err := netlink.LinkByName("eth0")
@@ -130,7 +130,7 @@ func TestOursIsNoNews(t *testing.T) {
 	}
 }
 
-func TestCarriersAreThoseThatCanSend(t *testing.T) { // R13
+func TestCarriersAreThoseThatCanSend(t *testing.T) { // EV-13
 	namespace(t)
 	first := netip.MustParseAddr("192.0.2.1")
 	l := listen(t, func(*Watch) {})

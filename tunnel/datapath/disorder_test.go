@@ -13,7 +13,7 @@ import (
 )
 
 // What a way does to packets: it loses some, brings some twice, and some late. What is taken and what is counted as a replay is, to
-// the packet, what a set and a highest number say (RFC 4303 §3.4.3; RPL-01), whether they come in runs or alone. The window doubles
+// the packet, what a set and a highest number say (RFC 4303 §3.4.3; RPL-01, EV-08), whether they come in runs or alone. The window doubles
 // when a packet comes from its older half, and what was too old stays so (F20).
 func TestDisorderOnTheWay(t *testing.T) {
 	const (

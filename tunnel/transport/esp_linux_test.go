@@ -199,7 +199,7 @@ func TestHeadersAreJudged(t *testing.T) {
 	}
 }
 
-// R38
+// EV-38
 func TestBareOverflowIsCounted(t *testing.T) {
 	espNetwork(t, 1500)
 	for _, hosts := range espHosts {

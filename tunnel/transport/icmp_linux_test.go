@@ -46,7 +46,7 @@ func forgeICMP(t testing.TB, kind, code byte, mtu uint16, from, to netip.AddrPor
 	}
 }
 
-// DOS-17, R17, R37, SM-13 (RFC 4301 §6.1.1, RFC 7296 §2.4): forged ICMP about our datagrams changes nothing. Packets leave without
+// DOS-17, EV-17, EV-37, SM-13 (RFC 4301 §6.1.1, RFC 7296 §2.4): forged ICMP about our datagrams changes nothing. Packets leave without
 // DF, so no router ever has to tell us of a smaller MTU; the path's stays what it was, and no error comes up at the socket.
 func TestForgedICMPChangesNothing(t *testing.T) {
 	privateNetwork(t)

@@ -42,7 +42,7 @@ func loopbackUp(t testing.TB, mtu uint32) {
 	}
 }
 
-// R13, R37: an interface that goes away is loss, and the socket works when it is back.
+// EV-13, EV-37: an interface that goes away is loss, and the socket works when it is back.
 func TestSocketSurvivesALinkThatIsDown(t *testing.T) {
 	privateNetwork(t)
 	a, b := listen(t, "0.0.0.0:0"), listen(t, "0.0.0.0:0")

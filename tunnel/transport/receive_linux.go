@@ -42,7 +42,7 @@ func (s *socket) receive(fd uintptr) bool {
 		case unix.EAGAIN:
 			return false
 		case unix.EINTR, unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ENETDOWN, unix.EMSGSIZE, unix.EPROTO:
-			// An ICMP error about something sent earlier is reported once, and says nothing about this socket (R37).
+			// An ICMP error about something sent earlier is reported once, and says nothing about this socket (EV-37).
 		default:
 			return true
 		}

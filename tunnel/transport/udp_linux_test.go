@@ -110,7 +110,7 @@ func TestMoreMessagesThanOneCallTakes(t *testing.T) {
 	}
 }
 
-// R37: a send error is the loss of one message. The others leave, and the socket goes on.
+// EV-37: a send error is the loss of one message. The others leave, and the socket goes on.
 func TestSendErrorIsLossOfOneMessage(t *testing.T) {
 	a, b := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
 	to, none := at(b, "127.0.0.1"), netip.Addr{}
@@ -144,7 +144,7 @@ func TestSendErrorIsLossOfOneMessage(t *testing.T) {
 	}
 }
 
-// R37: an ICMP error about an earlier datagram ends neither direction.
+// EV-37: an ICMP error about an earlier datagram ends neither direction.
 func TestUnreachablePortDoesNotEndTheSocket(t *testing.T) {
 	a, b, closed := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
 	nobody := at(closed, "127.0.0.1")
@@ -188,7 +188,7 @@ func TestDroppedDatagramsLeaveNoGap(t *testing.T) {
 	}
 }
 
-// R38: what the kernel had no room for is counted.
+// EV-38: what the kernel had no room for is counted.
 func TestOverflowIsCounted(t *testing.T) {
 	a, b := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
 	if err := b.raw.Control(func(fd uintptr) {

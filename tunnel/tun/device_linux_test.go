@@ -178,7 +178,7 @@ func TestPacketsToTheHost(t *testing.T) {
 	}
 }
 
-// R18: a device that is set down refuses packets, and works again when it is up.
+// EV-18: a device that is set down refuses packets, and works again when it is up.
 func TestDownIsLoss(t *testing.T) {
 	d := open(t, Config{Name: "tbt%d"})
 	pkt := frames(udp4("x"), udp4("y"))
@@ -191,7 +191,7 @@ func TestDownIsLoss(t *testing.T) {
 	}
 }
 
-// R18: `ip link del` wakes the reader, and every call after it says that the device is gone: no spinning.
+// EV-18: `ip link del` wakes the reader, and every call after it says that the device is gone: no spinning.
 func TestDeletedDeviceSaysSo(t *testing.T) {
 	d := open(t, Config{Name: "tbt%d"})
 	name := d.Name()
@@ -227,7 +227,7 @@ func TestDeletedDeviceSaysSo(t *testing.T) {
 	}
 }
 
-// R18: a rename is followed.
+// EV-18: a rename is followed.
 func TestRenamedDeviceKeepsWorking(t *testing.T) {
 	d := open(t, Config{Name: "tbt%d", MTU: 1380})
 	if err := netlink.LinkSetName(link(t, d), "tbt-renamed"); err != nil {
@@ -278,7 +278,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		cfg  Config
 		text string
 	}{
-		{Config{Name: d.Name()}, "hint: another process has the device open"}, // R18: EBUSY
+		{Config{Name: d.Name()}, "hint: another process has the device open"}, // EV-18: EBUSY
 		{Config{Name: "lo"}, "hint: an interface of that name exists"},
 		{Config{Name: "a-name-too-long1"}, "longer than 15 octets"},
 		{Config{Name: "tbt%d", MTU: 67}, "not within 68 to 65535"},

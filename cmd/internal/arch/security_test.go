@@ -10,17 +10,18 @@ import (
 	"testing"
 )
 
-// rows says how many hostile inputs each group of testdata/security has, so that none is left out by leaving it out of
-// its list as well.
-var rows = map[string]int{"MAL": 25, "SM": 24, "DOS": 19, "CRY": 16, "AUT": 14, "TS": 10, "RPL": 11, "ESP": 8}
+// rows says how many hostile inputs each group of testdata/security has, and how many events testdata/reliability (EV), so that
+// none is left out by leaving it out of its list as well.
+var rows = map[string]int{"EV": 38, "MAL": 25, "SM": 24, "DOS": 19, "CRY": 16, "AUT": 14, "TS": 10, "RPL": 11, "ESP": 8}
 
 var (
-	rowID     = regexp.MustCompile(`\b(?:MAL|SM|DOS|CRY|AUT|TS|RPL|ESP)-[0-9]{2}\b`)
-	rowForm   = regexp.MustCompile(`^((MAL|SM|DOS|CRY|AUT|TS|RPL|ESP)-([0-9]{2})): (\S.{15,}) -> (\S.{3,})$`)
+	rowID     = regexp.MustCompile(`\b(?:EV|MAL|SM|DOS|CRY|AUT|TS|RPL|ESP)-[0-9]{2}\b`)
+	rowForm   = regexp.MustCompile(`^((EV|MAL|SM|DOS|CRY|AUT|TS|RPL|ESP)-([0-9]{2})): (\S.{15,}) -> (\S.{3,})$`)
 	shownForm = regexp.MustCompile(`^(\S+_test\.go) ((?:Test|Fuzz|Benchmark)\w+)$`)
 )
 
-// A row is an entry of testdata/security: what a hostile peer or network does, and what happens then.
+// A row is an entry of testdata/security: what a hostile peer or network does, and what happens then. Or one of
+// testdata/reliability: what goes wrong around the gateway.
 //
 //	MAL-03: on port 4500: one 0xFF, a marker with 27 octets -> a keepalive proves nothing, the others are dropped
 //		see: tunnel/transport/classify_test.go TestClassify
@@ -38,12 +39,16 @@ type row struct {
 	at        string // file:line
 }
 
-// hostile reads all rows.
-func hostile(t *testing.T) []*row {
+// allRows reads the lists of both folders.
+func allRows(t *testing.T) []*row {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(root(), "testdata", "security", "*.txt"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no lists in testdata/security: %v", err)
+	var names []string
+	for _, folder := range []string{"security", "reliability"} {
+		in, err := filepath.Glob(filepath.Join(root(), "testdata", folder, "*.txt"))
+		if err != nil || len(in) == 0 {
+			t.Fatalf("no lists in testdata/%s: %v", folder, err)
+		}
+		names = append(names, in...)
 	}
 	var out []*row
 	for _, name := range names {
@@ -82,10 +87,10 @@ func hostile(t *testing.T) []*row {
 	return out
 }
 
-func TestHostileInputsAreShown(t *testing.T) {
+func TestHostileInputsAndEventsAreShown(t *testing.T) {
 	known, last := map[string]bool{}, map[string]int{}
 	shown := 0
-	for _, r := range hostile(t) {
+	for _, r := range allRows(t) {
 		if known[r.id] || r.number != last[r.group]+1 {
 			t.Errorf("%s: %s after %s-%02d: rows come once, in their order and without a gap", r.at, r.id, r.group, last[r.group])
 		}
@@ -119,7 +124,7 @@ func TestHostileInputsAreShown(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d of %d hostile inputs are shown", shown, len(known))
+	t.Logf("%d of %d hostile inputs and events are shown", shown, len(known))
 }
 
 // shows reports whether what a row says to see shows it: a test in a file that names the row, or another file with a

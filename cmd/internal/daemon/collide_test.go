@@ -13,7 +13,7 @@ import (
 	"twinbore/tunnel/transport"
 )
 
-// R29, RFC 7296 §2.8.1, §2.8.2: both operators ask for new keys of one kind or of both, at once or a little apart, on a line on
+// EV-29, RFC 7296 §2.8.1, §2.8.2: both operators ask for new keys of one kind or of both, at once or a little apart, on a line on
 // which messages overtake each other and IKE loses some, while packets go both ways. Of these none is lost: what one end sends
 // on, the other still, or already, receives on.
 func TestCollidingRekeysLoseNothing(t *testing.T) {

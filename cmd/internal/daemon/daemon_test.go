@@ -225,7 +225,7 @@ func world(t *testing.T) (net *simnet.Net, left, right *site) {
 	return net, left, right
 }
 
-// R21, hardening R32: both tunnels come up and carry traffic, the second takes over within the DPD budget when the
+// R21, EV-32: both tunnels come up and carry traffic, the second takes over within the DPD budget when the
 // first dies, and the first gets the traffic back when it has been up for preempt_after.
 func TestTrafficMovesToTheOtherTunnelAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -255,7 +255,7 @@ func TestTrafficMovesToTheOtherTunnelAndBack(t *testing.T) {
 	})
 }
 
-// Hardening R4: the end tells the peers, and takes no longer than 2 s even when one of them is silent.
+// EV-04: the end tells the peers, and takes no longer than 2 s even when one of them is silent.
 func TestEndingTellsThePeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, left, right := world(t)

@@ -91,7 +91,7 @@ func (s *site) drain() (n int) {
 	}
 }
 
-// R7, R29, SM-08 for the whole gateway: sockets, engine, protocol, data path and connection logic. The same seed gives the
+// EV-07, EV-29, SM-08 for the whole gateway: sockets, engine, protocol, data path and connection logic. The same seed gives the
 // same messages at the same instants.
 func TestADayWithAThirdLost(t *testing.T) {
 	one, two := aDay(t), aDay(t)

@@ -15,7 +15,7 @@ import (
 )
 
 // A finder looks for the outer addresses of an attempt, away from the loop: a resolver may take its time. A host name
-// is asked for anew at each attempt, and never for a tunnel that lives (hardening R15). Of several addresses each attempt
+// is asked for anew at each attempt, and never for a tunnel that lives (EV-15). Of several addresses each attempt
 // takes the one after that of the attempt before, as long as they fail.
 type finder struct {
 	lookup    func(ctx context.Context, host string) ([]netip.Addr, error)

@@ -16,7 +16,7 @@ import (
 	"twinbore/tunnel/simnet"
 )
 
-// DOS-19, R15: whatever a resolver does, asking it takes no time of the loop's, ends within lookupTime and has one outcome.
+// DOS-19, EV-15: whatever a resolver does, asking it takes no time of the loop's, ends within lookupTime and has one outcome.
 func TestLookups(t *testing.T) {
 	ours := netip.MustParseAddr("192.0.2.10")
 	servfail := &net.DNSError{Err: "server misbehaving", Name: "vpn.example", Server: "192.0.2.53:53", IsTemporary: true}
@@ -91,7 +91,7 @@ func answers(addrs ...string) func(context.Context, string) ([]netip.Addr, error
 	}
 }
 
-// DOS-19, R15: a tunnel that is up does not ask, whatever its peer's name would say by now: other addresses, errors, nothing.
+// DOS-19, EV-15: a tunnel that is up does not ask, whatever its peer's name would say by now: other addresses, errors, nothing.
 // One that comes down asks at its next attempt, and an answer that never comes does not hold up the other tunnel.
 func TestNameOfATunnelThatIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

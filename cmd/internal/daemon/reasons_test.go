@@ -152,7 +152,7 @@ func (s *scene) order(at *site, verb api.Verb) {
 	}
 }
 
-// A firewalled socket sends nothing: Linux says so when a rule of its own drops a packet (hardening R37).
+// A firewalled socket sends nothing: Linux says so when a rule of its own drops a packet (EV-37).
 type firewalled struct{ transport.Socket }
 
 func (firewalled) Write(ms []transport.Message) (int, error) { return 0, syscall.EPERM }

@@ -72,7 +72,7 @@ func named(t *testing.T, dns *nameServer) (net *simnet.Net, left, right *site) {
 	return net, left, right
 }
 
-// R15, DOS-19: another answer changes nothing while the tunnel lives, and nobody even asks; after dead peer detection the
+// EV-15, DOS-19: another answer changes nothing while the tunnel lives, and nobody even asks; after dead peer detection the
 // next attempt goes where the name leads by then.
 func TestNamesAreAskedForEachAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -48,7 +48,7 @@ func (d *Daemon) stirred() {
 }
 
 // look finds out what a change of the host's network means for each tunnel: that our packets leave with another address
-// (R12, R14), or that the way to the peer, which was cut, is there again (R13).
+// (EV-12, EV-14), or that the way to the peer, which was cut, is there again (EV-13).
 func (l *loop) look(ctx context.Context, now time.Time) {
 	begun := time.Now()
 	carriers, err := l.carriers()

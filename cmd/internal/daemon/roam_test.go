@@ -18,7 +18,7 @@ import (
 	"twinbore/tunnel/transport"
 )
 
-func TestRelocatedOnlyWhenTheAddressInUseIsNotGoodAnyMore(t *testing.T) { // R12, R14
+func TestRelocatedOnlyWhenTheAddressInUseIsNotGoodAnyMore(t *testing.T) { // EV-12, EV-14
 	first, second, third := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.3")
 	for _, c := range []struct {
 		name              string
@@ -111,7 +111,7 @@ func roaming(t *testing.T) (net *simnet.Net, up *uplink, left, right *site) {
 	return net, up, left, right
 }
 
-// R12, R14: our packets leave with another address than before. The peers are told at once (RFC 4555), and both tunnels go
+// EV-12, EV-14: our packets leave with another address than before. The peers are told at once (RFC 4555), and both tunnels go
 // on without a new IKE SA.
 func TestOurAddressChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestOurAddressChanges(t *testing.T) {
 	})
 }
 
-// R13: the uplink goes away for less than the DPD budget and comes back. No SA is lost, and the peer is asked at once.
+// EV-13: the uplink goes away for less than the DPD budget and comes back. No SA is lost, and the peer is asked at once.
 func TestUplinkComesBackInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, up, left, right := roaming(t)
@@ -175,7 +175,7 @@ func TestUplinkComesBackInTime(t *testing.T) {
 	})
 }
 
-// R13: when the tunnels are lost by then, they are asked for as soon as there is a way, not when a retry is due.
+// EV-13: when the tunnels are lost by then, they are asked for as soon as there is a way, not when a retry is due.
 func TestUplinkComesBackLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, up, left, _ := roaming(t)

@@ -107,7 +107,7 @@ func TestRoutesFollowTheConnection(t *testing.T) {
 	})
 }
 
-// SM-18, hardening R19: what the host refuses is said once, and tried again.
+// SM-18, EV-19: what the host refuses is said once, and tried again.
 func TestRoutesAreTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := simnet.New(1)

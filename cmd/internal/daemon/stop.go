@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// deleteTime is how long peers have to answer our Deletes (hardening R4). SIGTERM must be over in 2 s.
+// deleteTime is how long peers have to answer our Deletes (EV-04). SIGTERM must be over in 2 s.
 const deleteTime = 1200 * time.Millisecond
 
 // end deletes every connection, waits for its peers as long as there is time, and ends all parts.

@@ -105,6 +105,9 @@ func hearing(sent int, arrivals map[int][]time.Duration, ended time.Duration) he
 	}
 	slices.Sort(times)
 	last := time.Duration(0)
+	if len(times) > 0 {
+		last = times[0]
+	}
 	for _, at := range times {
 		if at-last > h.Gap {
 			h.Gap = at - last
