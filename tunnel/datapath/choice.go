@@ -41,10 +41,7 @@ func (c *conn) canSend() bool { return slices.ContainsFunc(c.choice.Load().tunne
 
 // hasChild reports whether any of the connection's tunnels has an activated Child SA: packets to the inside address of a
 // peer go by its tunnel, chosen or not.
-func (c *conn) hasChild() bool {
-	r := c.rules.Load()
-	return r != nil && slices.ContainsFunc(r.tunnels, (*tunnel).canSend)
-}
+func (r *rules) hasChild() bool { return slices.ContainsFunc(r.tunnels, (*tunnel).canSend) }
 
 // Choose makes tunnels those that carry what the connection sends: one (active-standby), or several among which its flows are
 // spread (active-active). What it receives is taken from any of its tunnels. With none, packets wait or are dropped, and Acquire

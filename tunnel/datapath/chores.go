@@ -101,12 +101,14 @@ func (g *Gateway) control(ctx context.Context) {
 			g.cfg.Spent(c.tunnel.peer, c.id)
 		}
 		for _, c := range ready {
-			if !c.hasChild() {
+			r := c.rules.Load()
+			if r == nil || !r.hasChild() {
 				continue
 			}
 			now := time.Now().UnixNano()
+			out.enter(r.domain)
 			out.begin(now)
-			for _, f := range c.waiting.take(now, &g.drops) {
+			for _, f := range c.waiting.take(r.domain, now, &g.drops) {
 				out.frame(&f)
 			}
 			out.end()

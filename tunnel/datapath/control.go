@@ -66,7 +66,7 @@ func addrOf(r *rules, t *tunnel, addrs []netip.Addr) netip.Addr {
 
 // leadsTo reports whether the longest prefix that contains addr is a network behind the tunnel.
 func (p *policy) leadsTo(t *tunnel, r *rules, addr netip.Addr) bool {
-	e, ok := p.table.Lookup(addr)
+	e, ok := p.tables[r.domain].Lookup(addr)
 	return ok && p.conns[e.Conn] == t.conn && (e.Tunnel == fib.Active || e.Tunnel < len(r.tunnels) && r.tunnels[e.Tunnel] == t)
 }
 

@@ -31,6 +31,8 @@
 //
 // What is decided here, and by what:
 //
+//   - Which domain: that of the device, or that of the tunnel's connection. Each has a table of its own, and nothing gets
+//     from one to another (F11, domain.go).
 //   - Which connection: the longest prefix (R33); none: dropped (R34). A connection's own networks also bound
 //     who may use it and what the peer may reach (R13, R45). A packet from one peer never goes to another.
 //   - Which tunnel: the one that Choose named last, or of several the one that the hash of the flow prefers (choice.go). What

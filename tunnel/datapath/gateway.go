@@ -18,11 +18,13 @@ import (
 	"twinbore/tunnel/tun"
 )
 
-// Config says what a Gateway works with. Device, Queues and Sockets belong to the Gateway from New on; Run closes them.
+// Config says what a Gateway works with. Devices, queues and sockets belong to the Gateway from New on; Run closes them.
 type Config struct {
-	Device tun.Device
+	Device tun.Device // of the domain DefaultDomain
 	// Queues are the others of the device's queues; none for a device with one. Each is read by a goroutine.
 	Queues []tun.Device
+	// Domains are the other domains, each with a device of its own; none where there is one table for all.
+	Domains []Domain
 	// Sockets of one address and port are a group, in the order of transport.ListenGroup: one for each worker.
 	Sockets []Socket
 	// NATTPort is the local port on which IKE has the non-ESP marker and ESP travels (RFC 3948). Every other
@@ -70,7 +72,8 @@ type Socket struct {
 // the Dataplane and the Conn of the IKE engine. All methods are safe for concurrent use; Run is called once.
 type Gateway struct {
 	cfg     Config
-	queues  []*device
+	domains []domain
+	queues  []*device // of all domains
 	sockets []*socket
 	guarded []uint16
 	inbox   inbox
@@ -94,8 +97,6 @@ type Gateway struct {
 // New makes a Gateway that has no connections and drops every packet until SetConnections.
 func New(cfg Config) (*Gateway, error) {
 	switch {
-	case cfg.Device == nil:
-		return nil, errors.New("data path: no device")
 	case len(cfg.Sockets) == 0:
 		return nil, errors.New("data path: no sockets")
 	case cfg.Keepalive < 0:
@@ -123,10 +124,10 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.RouteMTU = func(esp.Path) int { return 0 }
 	}
 	g := &Gateway{cfg: cfg, conns: map[string]*conn{}, peers: map[string]*tunnel{}}
-	for _, q := range append([]tun.Device{cfg.Device}, cfg.Queues...) {
-		d := new(device)
-		d.init(q, &g.stats)
-		g.queues = append(g.queues, d)
+	for _, d := range append([]Domain{{DefaultDomain, cfg.Device, cfg.Queues}}, cfg.Domains...) {
+		if err := g.addDomain(d); err != nil {
+			return nil, err
+		}
 	}
 	g.inbox.init()
 	g.chores.init()
@@ -139,14 +140,13 @@ func New(cfg Config) (*Gateway, error) {
 	if err := g.sad.init(cfg.Rand, workers); err != nil {
 		return nil, fmt.Errorf("data path: secret of the SPIs: %w", err)
 	}
-	g.policy.Store(&policy{table: new(fib.Table)})
 	g.own.Store(&fib.Hosts{})
 	g.outer.Store(&fib.Hosts{})
+	if err := g.SetConnections(nil); err != nil {
+		return nil, err
+	}
 	return g, nil
 }
-
-// queueOf returns a worker's queue of the device.
-func (g *Gateway) queueOf(worker int) *device { return g.queues[worker%len(g.queues)] }
 
 // A socket is an address and a port, and the Sockets that are bound to it: one for each worker.
 type socket struct {

@@ -1,8 +1,6 @@
 package datapath
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -24,6 +22,8 @@ type Connection struct {
 	Tunnels  []Tunnel
 	PathMTU  int // of the outer path, octets, 576 to 65535; 0 means 1500
 	MSS      int // upper bound of TCP's segment size; 0: what the MTU leaves
+	// Domain is the name of one of the Gateway's domains; "" is DefaultDomain.
+	Domain string
 }
 
 // A Tunnel is one of a connection's tunnels; its peer's name is "connection/tunnel".
@@ -34,11 +34,11 @@ type Tunnel struct {
 	Outer      netip.Addr // the peer's outer address, if known: IKE and ESP to it are never taken from the device
 }
 
-// A policy is the forwarding table and the connections that its entries name. It never changes.
+// A policy is the forwarding table of each domain and the connections that their entries name. It never changes.
 type policy struct {
-	table *fib.Table
-	conns []*conn
-	peers map[string]*tunnel // by "connection/tunnel"
+	tables []*fib.Table // by number of the domain
+	conns  []*conn
+	peers  map[string]*tunnel // by "connection/tunnel"
 }
 
 // A conn is what lasts of a connection while the policy changes.
@@ -53,6 +53,7 @@ type conn struct {
 
 // rules are a connection's part of the policy. They never change.
 type rules struct {
+	domain       int // its number
 	local        []netip.Prefix
 	sources      []netip.Prefix
 	tunnels      []*tunnel
@@ -90,20 +91,14 @@ func (c *conn) mss() int {
 func (g *Gateway) SetConnections(conns []Connection) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	entries, err := entriesOf(conns)
+	if err := g.check(conns); err != nil {
+		return err
+	}
+	tables, err := g.tablesOf(conns)
 	if err != nil {
 		return err
 	}
-	table, err := fib.Build(entries)
-	var conflict *fib.ConflictError
-	switch {
-	case errors.As(err, &conflict):
-		return fmt.Errorf("network %v belongs to two connections, %q and %q; each network needs one owner",
-			conflict.New.Prefix, conns[conflict.Have.Conn].Name, conns[conflict.New.Conn].Name)
-	case err != nil:
-		return err
-	}
-	next := &policy{table: table, peers: map[string]*tunnel{}}
+	next := &policy{tables: tables, peers: map[string]*tunnel{}}
 	keep, stay := map[*conn]bool{}, map[*tunnel]bool{}
 	outer := *g.outer.Load()
 	for _, a := range g.staged {
@@ -111,14 +106,9 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 	}
 	g.staged = nil
 	for _, want := range conns {
-		c := g.conns[want.Name]
-		if c == nil {
-			c = &conn{name: want.Name}
-			c.choice.Store(new(choice))
-			g.conns[c.name] = c
-		}
+		c := g.connOf(want.Name)
 		keep[c] = true
-		r := &rules{local: slices.Clone(want.Local), sources: slices.Clone(want.Sources), pathMTU: want.PathMTU, mss: want.MSS}
+		r := &rules{domain: g.domainOf(want.Domain), local: slices.Clone(want.Local), sources: slices.Clone(want.Sources), pathMTU: want.PathMTU, mss: want.MSS}
 		if r.pathMTU == 0 {
 			r.pathMTU = defaultPathMTU
 		}
@@ -153,6 +143,17 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 		}
 	}
 	return nil
+}
+
+// connOf returns the connection of this name, a new one if there was none. The caller holds mu.
+func (g *Gateway) connOf(name string) *conn {
+	c := g.conns[name]
+	if c == nil {
+		c = &conn{name: name}
+		c.choice.Store(new(choice))
+		g.conns[name] = c
+	}
+	return c
 }
 
 // forget takes connections and tunnels that are not to be kept out of use. What still has Child SAs stays
@@ -192,47 +193,6 @@ func (g *Gateway) retire(t *tunnel) {
 	if t.conn.tunnels == 0 && t.conn.rules.Load() == nil {
 		delete(g.conns, t.conn.name)
 	}
-}
-
-// entriesOf checks conns and returns the entries of their table.
-func entriesOf(conns []Connection) ([]fib.Entry, error) {
-	var entries []fib.Entry
-	names := map[string]bool{}
-	taken := map[netip.Prefix]bool{}
-	insidePeers := map[netip.Addr]int{}
-	for i, c := range conns {
-		if names[c.Name] {
-			return nil, fmt.Errorf("connection %q is there twice", c.Name)
-		}
-		names[c.Name] = true
-		if c.PathMTU != 0 && (c.PathMTU < minPathMTU || c.PathMTU > 65535) {
-			return nil, fmt.Errorf("connection %q: path MTU %d is not between %d and 65535", c.Name, c.PathMTU, minPathMTU)
-		}
-		for _, p := range c.Networks {
-			taken[p] = true
-			entries = append(entries, fib.Entry{Prefix: p, Conn: i, Tunnel: fib.Active})
-		}
-		for _, t := range c.Tunnels {
-			if names[c.Name+"/"+t.Name] {
-				return nil, fmt.Errorf("tunnel %q is there twice", c.Name+"/"+t.Name)
-			}
-			names[c.Name+"/"+t.Name] = true
-			if t.InsidePeer.IsValid() {
-				insidePeers[t.InsidePeer]++
-			}
-		}
-	}
-	// Two connections may use one /30 inside: then the address alone does not say whose it is and no packet from the
-	// device goes there. The same address as a network by itself wins.
-	for i, c := range conns {
-		for k, t := range c.Tunnels {
-			p := netip.PrefixFrom(t.InsidePeer, t.InsidePeer.BitLen())
-			if insidePeers[t.InsidePeer] == 1 && !taken[p] {
-				entries = append(entries, fib.Entry{Prefix: p, Conn: i, Tunnel: k})
-			}
-		}
-	}
-	return entries, nil
 }
 
 // SetOwn tells the addresses of this host: no packet from a tunnel may have one as source, and to one of them not every

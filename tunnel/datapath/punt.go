@@ -128,8 +128,14 @@ func (g *Gateway) punt(t *tunnel, b []byte) {
 // hand gives what waits to Config.Control, and to the device what that does not take.
 func (g *Gateway) hand() {
 	for _, p := range g.punted.take() {
-		if !g.cfg.Control(p.tunnel.peer, p.buf[tun.Room:]) {
-			g.queues[0].write([]tun.Frame{{Buf: p.buf, At: tun.Room, N: len(p.buf) - tun.Room}}, &g.drops)
+		if g.cfg.Control(p.tunnel.peer, p.buf[tun.Room:]) {
+			continue
 		}
+		r := p.tunnel.conn.rules.Load()
+		if r == nil {
+			p.tunnel.drops.add(noRoute)
+			continue
+		}
+		g.queueOf(r.domain, 0).write([]tun.Frame{{Buf: p.buf, At: tun.Room, N: len(p.buf) - tun.Room}}, &g.drops)
 	}
 }

@@ -49,25 +49,25 @@ func TestTheNewestPacketsWait(t *testing.T) { // R23, DOS-16
 	var d drops
 	second := int64(1e9)
 	for i := range 10 {
-		w.keep(whole([]byte{byte(i)}), int64(i)*second, &d)
+		w.keep(whole([]byte{byte(i)}), 0, int64(i)*second, &d)
 	}
 	if got := d[noSA].Load(); got != 6 {
 		t.Errorf("%d dropped, want 6", got)
 	}
 	// 6, 7, 8 and 9 wait; at 17.5 s the first two are older than ten seconds.
-	got := w.take(17*second+second/2, &d)
+	got := w.take(0, 17*second+second/2, &d)
 	if want := [][]byte{{8}, {9}}; len(got) != 2 || !bytes.Equal(got[0].Packet(), want[0]) || !bytes.Equal(got[1].Packet(), want[1]) {
 		t.Errorf("took %v, want %v", got, want)
 	}
 	if got := d[noSA].Load(); got != 8 {
 		t.Errorf("%d dropped, want 8", got)
 	}
-	if got := w.take(0, &d); got != nil {
+	if got := w.take(0, 0, &d); got != nil {
 		t.Errorf("took %v twice", got)
 	}
-	w.keep(whole([]byte{1}), 0, &d)
+	w.keep(whole([]byte{1}), 0, 0, &d)
 	w.clear(&d)
-	if got := d[noSA].Load(); got != 9 || w.take(0, &d) != nil {
+	if got := d[noSA].Load(); got != 9 || w.take(0, 0, &d) != nil {
 		t.Errorf("%d dropped after clear, want 9", got)
 	}
 }

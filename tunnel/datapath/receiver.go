@@ -19,7 +19,9 @@ const (
 type receiver struct {
 	g      *Gateway
 	sock   *socket
-	queue  *device
+	worker int
+	domain int     // whose packets are being collected
+	queue  *device // of the domain
 	policy *policy
 	now    int64 // unix nanoseconds
 
@@ -43,7 +45,7 @@ type receiver struct {
 // newReceiver returns a worker's for a socket of its own.
 func newReceiver(g *Gateway, sock *socket, worker int) *receiver {
 	a := newArena(joinedAtOnce*joinBuffer + batchSize*slotStride)
-	w := &receiver{g: g, sock: sock, queue: g.queueOf(worker), messages: make([]transport.Message, batchSize), frames: make([]tun.Frame, 0, 4*batchSize), order: make([]int, 0, 2*batchSize)}
+	w := &receiver{g: g, sock: sock, worker: worker, queue: g.queueOf(0, worker), messages: make([]transport.Message, batchSize), frames: make([]tun.Frame, 0, 4*batchSize), order: make([]int, 0, 2*batchSize)}
 	for i := range w.joining {
 		w.joining[i] = &joined{buf: a.take(joinBuffer), trust: g.cfg.TrustChecksums}
 	}
@@ -55,6 +57,14 @@ func newReceiver(g *Gateway, sock *socket, worker int) *receiver {
 
 func (w *receiver) begin(now int64) {
 	w.now, w.policy, w.passedBy = now, w.g.policy.Load(), nil
+	w.tcp, w.udp = w.queue.joins()
+}
+
+// enter goes over to another domain, whose device gets what follows. Nothing that is remembered of the one before counts
+// there.
+func (w *receiver) enter(domain int) {
+	w.end()
+	w.domain, w.queue, w.passedBy = domain, w.g.queueOf(domain, w.worker), nil
 	w.tcp, w.udp = w.queue.joins()
 }
 
@@ -221,10 +231,18 @@ func (w *receiver) packet(c *child, inner, b []byte) {
 			t.drops.add(wrongTS)
 			return
 		}
+		r := t.conn.rules.Load()
+		if r == nil {
+			t.drops.add(noRoute)
+			return
+		}
 		var why reason
-		if why, to = w.admits(c, inner, &p); to == nowhere {
+		if why, to = w.admits(c, r, inner, &p); to == nowhere {
 			t.drops.add(why)
 			return
+		}
+		if r.domain != w.domain {
+			w.enter(r.domain)
 		}
 		if to == toDevice && w.passed.remember(&p) {
 			w.passedBy = c
@@ -288,13 +306,9 @@ const (
 )
 
 // admits says where a packet that came out of a Child SA goes, or why nowhere.
-func (w *receiver) admits(c *child, b []byte, p *packet) (reason, fate) {
-	conn := c.tunnel.conn
-	r := conn.rules.Load()
+func (w *receiver) admits(c *child, r *rules, b []byte, p *packet) (reason, fate) {
 	switch {
-	case r == nil:
-		return noRoute, nowhere
-	case !slices.Contains(r.insidePeers, p.src) && !w.ownedBy(conn, r, p): // TS-05, TS-07
+	case !slices.Contains(r.insidePeers, p.src) && !w.ownedBy(c.tunnel.conn, r, p): // TS-05, TS-07
 		return spoofed, nowhere
 	case !slices.Contains(r.inside, p.dst) && !w.g.own.Load().Contains(p.dst):
 		if !w.reachable(r, p) {
@@ -314,7 +328,7 @@ func (w *receiver) ownedBy(c *conn, r *rules, p *packet) bool {
 	if martian(p.src) || w.g.own.Load().Contains(p.src) {
 		return false
 	}
-	e, ok := w.policy.table.Lookup(p.src)
+	e, ok := w.policy.tables[r.domain].Lookup(p.src)
 	if !ok || w.policy.conns[e.Conn] != c && !slices.Contains(r.sources, e.Prefix) {
 		return false
 	}
@@ -332,7 +346,7 @@ func (w *receiver) reachable(r *rules, p *packet) bool {
 	if r.local != nil && !ours {
 		return false
 	}
-	e, ok := w.policy.table.Lookup(p.dst)
+	e, ok := w.policy.tables[r.domain].Lookup(p.dst)
 	behind := ok && e.Prefix.Bits() > 0 // that everything else is behind a peer says nothing about this host's side
 	return !behind || ours && bits >= e.Prefix.Bits()
 }

@@ -14,8 +14,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var all sync.WaitGroup
-	for i := range g.queues {
-		all.Go(func() { stop(g.outbound(i)) })
+	for domain := range g.domains {
+		for worker := range g.domains[domain].queues {
+			all.Go(func() { stop(g.outbound(domain, worker)) })
+		}
 	}
 	for _, s := range g.sockets {
 		for worker := range s.group {
@@ -44,10 +46,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return errors.Join(closing...)
 }
 
-// outbound reads a queue of the device and sends what it gives, until the device fails or is closed. Each frame is sealed into the
+// outbound reads a queue of a domain's device and sends what it gives, until the device fails or is closed. Each frame is sealed into the
 // slab before the next is read into the same place, which so stays in the cache.
-func (g *Gateway) outbound(worker int) error {
+func (g *Gateway) outbound(domain, worker int) error {
 	out := newSender(g, worker)
+	out.enter(domain)
 	f := &out.in
 	for {
 		err := out.queue.Read(f)
@@ -63,7 +66,7 @@ func (g *Gateway) outbound(worker int) error {
 			out.end()
 		}
 		if err != nil {
-			return fmt.Errorf("device %s: %w", g.cfg.Device.Name(), err)
+			return fmt.Errorf("device %s: %w", out.queue.Name(), err)
 		}
 	}
 }

@@ -10,9 +10,11 @@ import (
 // goroutine.
 type sender struct {
 	g      *Gateway
-	queue  *device // it reads, and gets the ICMP errors
+	domain int     // its number
+	queue  *device // of the domain; it reads, and gets the ICMP errors
 	policy *policy
-	now    int64 // unix nanoseconds
+	table  *fib.Table // of the domain
+	now    int64      // unix nanoseconds
 	outbox
 	in     tun.Frame // for who reads the device
 	cut    cutter
@@ -45,11 +47,11 @@ type flowOut struct {
 	rules *rules
 }
 
-// newSender returns one for the queue of that number, which sends by a worker's sockets.
+// newSender returns one for a worker's queue of the default domain, which sends by the worker's sockets.
 func newSender(g *Gateway, worker int) *sender {
 	a := newArena(slabSize + 2*slotStride)
 	s := &sender{
-		g: g, queue: g.queueOf(worker), outbox: newOutbox(g, worker, a.take(slabSize)), in: a.frame(), spare: a.slots(1)[0],
+		g: g, queue: g.queueOf(0, worker), outbox: newOutbox(g, worker, a.take(slabSize)), in: a.frame(), spare: a.slots(1)[0],
 		icmp: bucket{perSecond: max(1, answersPerSecond/int64(len(g.queues))), burst: max(1, answersAtOnce/int64(len(g.queues)))},
 	}
 	for range answerBatch {
@@ -59,9 +61,13 @@ func newSender(g *Gateway, worker int) *sender {
 	return s
 }
 
+// enter makes the sender that of another domain. What it has taken before was sent.
+func (s *sender) enter(domain int) { s.domain, s.queue = domain, s.g.queueOf(domain, s.worker) }
+
 // begin starts a batch.
 func (s *sender) begin(now int64) {
 	s.now, s.policy, s.flow.child = now, s.g.policy.Load(), nil
+	s.table = s.policy.tables[s.domain]
 	s.supers, s.frames = 0, 0
 }
 
@@ -91,14 +97,14 @@ func (s *sender) frame(f *tun.Frame) {
 		g.drops.add(loop)
 		return
 	}
-	e, ok := s.policy.table.Lookup(p.dst)
+	e, ok := s.table.Lookup(p.dst)
 	if !ok { // R34
 		g.drops.add(noRoute)
 		return
 	}
 	c := s.policy.conns[e.Conn]
 	r := c.rules.Load()
-	if r == nil || e.Tunnel >= len(r.tunnels) { // the connection is going
+	if r == nil || r.domain != s.domain || e.Tunnel >= len(r.tunnels) { // the connection is going, or has gone elsewhere
 		g.drops.add(noRoute)
 		return
 	}
@@ -131,7 +137,7 @@ func (s *sender) frame(f *tun.Frame) {
 // hold keeps a packet until there is a Child SA, and asks for one (R23). Nothing of it leaves in clear (TS-06). sendable
 // reports whether what the packet missed is there: only then is it looked at again, or it would go round for ever.
 func (s *sender) hold(c *conn, sendable func() bool, f *tun.Frame) {
-	c.waiting.keep(f, s.now, &s.g.drops)
+	c.waiting.keep(f, s.domain, s.now, &s.g.drops)
 	s.g.chores.acquire(c, f.Packet(), s.now)
 	if sendable() { // since just now
 		s.g.chores.flush(c)

@@ -70,7 +70,7 @@ func timeOf(at *atomic.Int64) time.Time {
 }
 
 // Drops returns all dropped packets by reason: of all tunnels, those that belong to none, and what the sockets and the
-// device's queues ("tun_queue") lost before the Gateway saw it. The counts never go down while the device is there.
+// devices' queues ("tun_queue") lost before the Gateway saw it. The counts never go down while the device is there.
 func (g *Gateway) Drops() map[string]uint64 {
 	total := map[string]uint64{}
 	g.mu.Lock()
@@ -79,8 +79,10 @@ func (g *Gateway) Drops() map[string]uint64 {
 	for _, t := range g.peers {
 		t.drops.addTo(total)
 	}
-	if lost := g.queues[0].Lost(); lost != 0 {
-		total["tun_queue"] += lost
+	for _, d := range g.domains {
+		if lost := d.queues[0].Lost(); lost != 0 {
+			total["tun_queue"] += lost
+		}
 	}
 	for _, s := range g.sockets {
 		for _, member := range s.group {

@@ -21,12 +21,13 @@ type waiting struct {
 }
 
 type held struct {
-	frame tun.Frame // its buffer has room in front and behind
-	at    int64     // unix nanoseconds
+	frame  tun.Frame // its buffer has room in front and behind
+	domain int       // that it came from
+	at     int64     // unix nanoseconds
 }
 
 // keep copies a frame. The oldest makes room, and is dropped (DOS-16).
-func (w *waiting) keep(f *tun.Frame, now int64, d *drops) {
+func (w *waiting) keep(f *tun.Frame, domain int, now int64, d *drops) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.n == maxWaiting {
@@ -41,20 +42,24 @@ func (w *waiting) keep(f *tun.Frame, now int64, d *drops) {
 	}
 	kept = kept[:headroom+f.N]
 	copy(kept[headroom:], f.Packet())
-	slot.frame, slot.at = *f, now
+	slot.frame, slot.domain, slot.at = *f, domain, now
 	slot.frame.Buf, slot.frame.At = kept, headroom
 	w.n++
 }
 
-// take returns what is kept and not too old, oldest first, and drops the rest.
-func (w *waiting) take(now int64, d *drops) []tun.Frame {
+// take returns what is kept, not too old and from the domain, oldest first, and drops the rest.
+func (w *waiting) take(domain int, now int64, d *drops) []tun.Frame {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var fresh []tun.Frame
 	for i := range w.n {
 		h := w.pkts[(w.head+i)%maxWaiting]
-		if now-h.at > maxWait {
+		switch {
+		case now-h.at > maxWait:
 			d.add(noSA)
+			continue
+		case h.domain != domain: // the connection has gone to another (F11)
+			d.add(noRoute)
 			continue
 		}
 		fresh = append(fresh, h.frame)
