@@ -66,6 +66,7 @@ var outside = map[string][]string{
 	"github.com/vishvananda/netns":    {},
 	"github.com/rogpeppe/go-internal": {},
 	"go.uber.org/goleak":              {},
+	"gvisor.dev/gvisor":               {"tunnel/netstack"},
 	"golang.org/x/crypto":             {"esp/protect", "ike/suite", "ike/auth"},
 	"golang.org/x/net":                {"tunnel/transport"},
 	"golang.org/x/sync":               {"cmd/...", "tunnel/datapath"},

@@ -1,0 +1,111 @@
+package netstack
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// Config says how packets get into the tunnels.
+type Config struct {
+	// Send lets a whole inner packet out by the tunnel "connection/tunnel" (datapath.Gateway.Send). It copies the packet and may be
+	// called by several goroutines. An error means that it did not leave.
+	Send func(peer string, packet []byte) error
+}
+
+// A Tunnel is one that the gateway speaks in.
+type Tunnel struct {
+	Peer   string     // "connection/tunnel"
+	Inside netip.Addr // our address in it; the zero Addr if there is none
+}
+
+// A Stack speaks for the gateway inside its tunnels. All methods are safe for concurrent use.
+type Stack struct {
+	cfg   Config
+	drops [reasons]atomic.Uint64
+
+	mu      sync.Mutex // guards the rest
+	tunnels map[string]*place
+	pings   map[uint16]*Pings // by identifier
+}
+
+// A place is what the Stack keeps of a tunnel.
+type place struct {
+	inside netip.Addr
+	echoes bucket
+}
+
+// New makes a Stack that is in no tunnel.
+func New(cfg Config) *Stack {
+	return &Stack{cfg: cfg, tunnels: map[string]*place{}, pings: map[uint16]*Pings{}}
+}
+
+// SetTunnels makes tunnels those that the Stack is in, in place of those before.
+func (s *Stack) SetTunnels(tunnels []Tunnel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stay := map[string]bool{}
+	for _, t := range tunnels {
+		stay[t.Peer] = true
+		if have := s.tunnels[t.Peer]; have == nil || have.inside != t.Inside {
+			s.tunnels[t.Peer] = &place{inside: t.Inside}
+		}
+	}
+	maps.DeleteFunc(s.tunnels, func(peer string, _ *place) bool { return !stay[peer] })
+}
+
+// Control takes a packet that came by a tunnel and is for the gateway itself, and answers it where that is to be done. It reports
+// whether the packet was for the Stack, which then keeps it; others are the host's (datapath.Config.Control).
+func (s *Stack) Control(peer string, packet []byte) bool {
+	m, ok := parse(packet)
+	if !ok {
+		return false
+	}
+	switch m.kind() {
+	case echoRequest:
+		return s.echo(peer, packet, &m)
+	case echoReply:
+		return s.replied(peer, &m)
+	case unreachable, tooBig, expired:
+		return s.refused(peer, &m)
+	}
+	return false
+}
+
+// A reason says why a packet for the Stack went no further.
+type reason uint8
+
+const (
+	echoRate reason = iota // more echo requests than are answered
+	notSent                // the answer did not leave
+	reasons
+)
+
+func (r reason) String() string { return [reasons]string{"echo_rate", "echo_unsent"}[r] }
+
+// Drops returns how many packets that the Stack took were dropped, by reason, since New.
+func (s *Stack) Drops() map[string]uint64 {
+	out := map[string]uint64{}
+	for r := range reasons {
+		if n := s.drops[r].Load(); n != 0 {
+			out[r.String()] = n
+		}
+	}
+	return out
+}
+
+// insideOf returns our address in a tunnel.
+func (s *Stack) insideOf(peer string) (netip.Addr, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch t := s.tunnels[peer]; {
+	case t == nil:
+		return netip.Addr{}, fmt.Errorf("there is no tunnel %q", peer)
+	case !t.inside.IsValid():
+		return netip.Addr{}, fmt.Errorf("tunnel %q has no inside address", peer)
+	default:
+		return t.inside, nil
+	}
+}
