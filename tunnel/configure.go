@@ -19,14 +19,20 @@ func (c *Connection) Configure(now time.Time, cfg Config) Output {
 		}
 		fresh := next.tunnels[i]
 		next.tunnels[i] = c.tunnels[was]
-		if c.active == was {
-			next.active = i
+		if slices.Contains(c.chosen, was) {
+			next.chosen = append(next.chosen, i)
+		}
+		if c.favour == was {
+			next.favour = i
 		}
 		if kept := &next.tunnels[i]; kept.reason == c.resting() && next.resting() != c.resting() { // it rests for another reason now
 			kept.reason, kept.hint = fresh.reason, fresh.hint
 		}
 	}
 	*c = *next
+	for i := range c.tunnels {
+		c.reconsider(now, i)
+	}
 	var out Output
 	c.decide(now, &out)
 	return out

@@ -151,3 +151,50 @@ func TestConfigureBringsNothingBack(t *testing.T) {
 		t.Errorf("the connection is %v", r.State)
 	}
 }
+
+// R27: a keepalive begins, changes and ends in place. What it had taken down is UP with the next answer.
+func TestKeepaliveChangesInPlace(t *testing.T) {
+	cfg := tunnels("one")
+	cfg.Tunnels[0].Ping = true
+	d := newDesk(cfg)
+	d.up(0)
+	d.tell(Event{Kind: PingAnswered, Number: 1, RTT: time.Millisecond})
+	if !d.out.Wake.IsZero() {
+		t.Fatalf("without a keepalive a tunnel that has answered is pinged again at %s", d.out.Wake)
+	}
+	cfg.Keepalive.Interval = 10 * time.Second
+	d.configure(cfg)
+	if len(d.out.Probe) != 1 || d.out.Probe[0].Way != Ping {
+		t.Fatalf("with a keepalive: %+v", d.out.Probe)
+	}
+	for range 3 {
+		d.now = d.out.Wake
+		d.out = d.Handle(d.now, Event{Kind: Wake})
+	}
+	d.want(t, "-: one PROBE_LOST")
+	cfg.Keepalive.Interval = 0
+	d.configure(cfg)
+	d.want(t, "-: one PROBE_LOST")
+	d.tell(Event{Kind: PingAnswered, Number: d.tunnels[0].health.number, RTT: time.Millisecond})
+	d.want(t, "one: one UP")
+	if len(d.out.IKE) != 0 {
+		t.Errorf("IKE is told %v", d.out.IKE)
+	}
+}
+
+// R27: with active-active the choice goes with the tunnels' names, and one that is being drained stays so.
+func TestChoiceGoesWithTheNames(t *testing.T) {
+	cfg := tunnels("one", "two", "three")
+	cfg.ActiveActive = true
+	d := newDesk(cfg)
+	d.up(0)
+	d.up(1)
+	d.up(2)
+	d.tell(Event{Kind: Drain, Tunnel: 0})
+	next := tunnels("three", "one")
+	next.ActiveActive = true
+	d.configure(next)
+	if r := d.Report(d.now); !r.Tunnels[0].Active || r.Tunnels[1].Active || !r.Tunnels[1].Drained {
+		t.Errorf("got %+v", r.Tunnels)
+	}
+}

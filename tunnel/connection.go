@@ -29,13 +29,25 @@ type Config struct {
 	Tunnels      []TunnelConfig // one or more; two is the product
 	Prefer       int            // index of the tunnel to use while it is up
 	PreemptAfter time.Duration  // how long the preferred tunnel, once lost, must be up before traffic returns to it
+	ActiveActive bool           // all tunnels that are up carry traffic; Prefer says nothing then
 	DeadPeer     DeadPeer
+	Keepalive    Keepalive
 	Retry        Retry
 	Seed         uint64 // of the jitter in retries
 }
 
 // TunnelConfig is what a Connection needs to know of one tunnel.
-type TunnelConfig struct{ Name string }
+type TunnelConfig struct {
+	Name string
+	Ping bool // there is an address of ours inside the tunnel to ping from, and one to ping
+}
+
+// Keepalive asks for pings through each tunnel that can be pinged, which keep it in use and say whether it is UP.
+type Keepalive struct {
+	Interval time.Duration // between pings; 0: a tunnel is pinged when it comes up and on suspicion only
+	LossDown int           // lost pings in a row until the tunnel is DOWN; 0 means 3
+	Lenient  bool          // an address that has never answered says nothing about its tunnel
+}
 
 // A Connection decides for one VPN connection. It belongs to one goroutine.
 type Connection struct {
@@ -46,7 +58,8 @@ type Connection struct {
 	state   State
 	since   time.Time
 	traffic time.Time // when a packet last waited
-	active  int
+	chosen  []int     // in order of index
+	favour  int       // the tunnel that the peer has moved to: it is kept to, whatever is preferred; -1: none
 	routes  bool
 }
 
@@ -55,7 +68,10 @@ func New(cfg Config, now time.Time) *Connection {
 	if cfg.Prefer < 0 || cfg.Prefer >= len(cfg.Tunnels) {
 		cfg.Prefer = 0
 	}
-	c := &Connection{cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 0)), since: now, active: -1,
+	if cfg.Keepalive.LossDown <= 0 {
+		cfg.Keepalive.LossDown = 3
+	}
+	c := &Connection{cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 0)), since: now, favour: -1,
 		tunnels: make([]facts, len(cfg.Tunnels))}
 	for i := range c.tunnels {
 		t := &c.tunnels[i]
@@ -87,8 +103,12 @@ func (c *Connection) Handle(now time.Time, ev Event) Output {
 	case Traffic:
 		c.traffic = now
 		for i := range c.tunnels {
-			c.tunnels[i].cleared = false
+			t := &c.tunnels[i]
+			t.called = t.called || t.cleared || t.idle
+			t.cleared, t.idle = false, false
 		}
+	case Idle:
+		c.rest(now, &out)
 	case Delete:
 		if c.state < Deleting {
 			c.enter(now, Deleting, &out)
@@ -99,9 +119,15 @@ func (c *Connection) Handle(now time.Time, ev Event) Output {
 				c.admin(now, &c.tunnels[i], ev.Kind == AdminDown)
 			}
 		}
+	case Drain, Undrain:
+		for i := range c.tunnels {
+			if ev.Tunnel == i || ev.Tunnel == All {
+				c.drain(now, &c.tunnels[i], ev.Kind == Drain)
+			}
+		}
 	default:
 		if ev.Tunnel >= 0 && ev.Tunnel < len(c.tunnels) {
-			c.note(now, &c.tunnels[ev.Tunnel], ev)
+			c.note(now, ev, &out)
 		}
 	}
 	c.decide(now, &out)
@@ -119,10 +145,28 @@ func (c *Connection) admin(now time.Time, t *facts, down bool) {
 		t.blame(AdminIsDown, "")
 		return
 	}
-	if t.adminDown {
+	c.recall(now, t)
+}
+
+// recall gives a tunnel back what it was held back from, and tries at once.
+func (c *Connection) recall(now time.Time, t *facts) {
+	if t.adminDown || t.drained {
 		t.blame(c.resting(), "")
 	}
-	t.adminDown, t.cleared = false, false
+	t.adminDown, t.draining, t.drained, t.cleared, t.idle = false, false, false, false, false
 	t.retryAt, t.failures = now, 0
+	c.favour = -1
 	c.traffic = now // with OnTraffic the operator stands for the packet
+}
+
+// rest closes every tunnel, as none is used; traffic, the peer or the operator brings them back.
+func (c *Connection) rest(now time.Time, out *Output) {
+	for i := range c.tunnels {
+		if t := &c.tunnels[i]; t.alive {
+			t.blame(Idled, "")
+			t.idle, t.proven = true, false
+			t.leave(now, i, Close, out)
+		}
+	}
+	c.traffic = time.Time{}
 }

@@ -1,9 +1,19 @@
 package tunnel
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // decide turns the facts into what must happen now.
 func (c *Connection) decide(now time.Time, out *Output) {
+	for i := range c.tunnels {
+		c.drained(now, i)
+		c.live(now, i)
+	}
+	for i := range c.tunnels {
+		c.check(now, i, out)
+	}
 	for i := range c.tunnels {
 		c.refresh(now, i, out)
 	}
@@ -15,7 +25,7 @@ func (c *Connection) decide(now time.Time, out *Output) {
 		c.tell(i, out)
 	}
 	c.choose(now, out)
-	if up := c.active >= 0 || c.lures(); up != c.routes {
+	if up := len(c.chosen) > 0 || c.lures(); up != c.routes {
 		c.routes = up
 		out.Routes = RouteChange{Changed: true, Up: up}
 	}
@@ -28,51 +38,66 @@ func (c *Connection) decide(now time.Time, out *Output) {
 // lures reports whether packets are to come to us though no tunnel is UP, because one of them starts it (R23).
 func (c *Connection) lures() bool {
 	for i := range c.tunnels {
-		if t := &c.tunnels[i]; c.begun && c.allowed(t) && (c.cfg.Start == OnTraffic || c.cfg.Start == Always && t.cleared) {
+		if t := &c.tunnels[i]; c.begun && c.allowed(t) && (c.cfg.Start == OnTraffic || c.cfg.Start == Always && (t.cleared || t.idle || t.called)) {
 			return true
 		}
 	}
 	return false
 }
 
-// refresh recomputes whether a tunnel is UP.
-func (c *Connection) refresh(now time.Time, i int, out *Output) {
+// live recomputes whether a tunnel has what it takes to carry packets, whether or not they arrive.
+func (c *Connection) live(now time.Time, i int) {
 	t := &c.tunnels[i]
 	if c.state >= Deleting {
 		t.blame(AdminIsDown, "the connection is being deleted")
 	}
-	up := len(t.children) > 0 && c.allowed(t)
-	after := now.Sub(t.since)
+	alive := len(t.children) > 0 && c.allowed(t)
+	if alive && !t.alive {
+		t.failures, t.retryAt, t.cleared, t.idle, t.called = 0, time.Time{}, false, false, false
+		t.attempt = false // whatever becomes of it, it is not waited for
+		t.health.begin(now, c.cfg.Tunnels[i].Ping)
+	}
+	t.alive = alive
+}
+
+// refresh recomputes whether a tunnel is UP.
+func (c *Connection) refresh(now time.Time, i int, out *Output) {
+	t := &c.tunnels[i]
+	up, after := t.alive && c.passes(i), now.Sub(t.since)
 	switch {
 	case up && !t.up:
 		t.stable = now
 		if t.proven {
-			t.stable = now.Add(c.cfg.PreemptAfter)
+			t.stable = now.Add(c.holdDown(i))
 		}
 		t.up, t.since, t.proven = true, now, true
-		t.failures, t.retryAt, t.cleared = 0, time.Time{}, false
-		t.attempt = false // whatever becomes of it, it is not waited for
 		t.reason, t.hint, t.told = "", "", ""
 		out.Changes = append(out.Changes, Change{Kind: TunnelUp, Tunnel: i, After: after})
+		c.favour = -1
 	case !up && t.up:
+		if t.alive {
+			t.blame(ProbeLost, t.health.why)
+		}
+		t.lost(after)
 		t.up, t.since, t.told = false, now, t.reason
 		out.Changes = append(out.Changes, Change{Kind: TunnelDown, Tunnel: i, Reason: t.reason, Hint: t.hint, After: after})
+		c.favour = -1
 	}
 }
 
 // allowed reports whether the tunnel may be UP at all.
-func (c *Connection) allowed(t *facts) bool { return !t.adminDown && c.state < Deleting }
+func (c *Connection) allowed(t *facts) bool { return !t.adminDown && !t.drained && c.state < Deleting }
 
 // wanted reports whether it is for us to bring the tunnel up.
 func (c *Connection) wanted(now time.Time, t *facts) bool {
-	if !c.begun || !c.allowed(t) || t.cleared || t.up {
+	if !c.begun || !c.allowed(t) || t.cleared || t.idle || t.alive {
 		return false
 	}
 	switch c.cfg.Start {
 	case Always:
 		return true
 	case OnTraffic:
-		return c.anyUp() || !c.traffic.IsZero() && now.Sub(c.traffic) < trafficMemory
+		return c.anyAlive() || !c.traffic.IsZero() && now.Sub(c.traffic) < trafficMemory
 	}
 	return false
 }
@@ -91,14 +116,14 @@ func (c *Connection) drive(now time.Time, i int, out *Output) {
 	if !c.allowed(t) && (t.ikes > 0 || t.attempt) {
 		t.leave(now, i, Close, out)
 	}
-	if t.leaving > 0 && !now.Before(t.leaveUntil) && !t.up {
+	if t.leaving > 0 && !now.Before(t.leaveUntil) && !t.alive {
 		t.leave(now, i, Discard, out)
 	}
-	if t.ikes == 0 || t.up {
+	if t.ikes == 0 || t.alive {
 		t.bareUntil, t.asked, t.refused = time.Time{}, false, false
 	}
 	switch {
-	case t.leaving > 0 && !t.up || !c.wanted(now, t):
+	case t.leaving > 0 && !t.alive || !c.wanted(now, t):
 	case t.attempt:
 		if !now.Before(t.attemptUntil) {
 			t.blame(NoResponse, "")
@@ -157,12 +182,11 @@ func (c *Connection) tell(i int, out *Output) {
 }
 
 func (c *Connection) anyUp() bool {
-	for i := range c.tunnels {
-		if c.tunnels[i].up {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.tunnels, func(t facts) bool { return t.up })
+}
+
+func (c *Connection) anyAlive() bool {
+	return slices.ContainsFunc(c.tunnels, func(t facts) bool { return t.alive })
 }
 
 // anyLeft reports whether an IKE SA is left that the peer has not been rid of.
@@ -186,10 +210,8 @@ func (c *Connection) wake(now time.Time) time.Time {
 	for i := range c.tunnels {
 		t := &c.tunnels[i]
 		switch {
-		case t.up:
-			if i == c.cfg.Prefer && c.active != i {
-				at(t.stable)
-			}
+		case t.alive:
+			at(c.awaited(i))
 		case t.leaving > 0:
 			at(t.leaveUntil)
 		case !c.wanted(now, t):

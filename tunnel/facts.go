@@ -11,6 +11,10 @@ type facts struct {
 	adminDown bool
 	barred    bool // IKE was told not to answer the peer
 	cleared   bool // DeadPeer is Clear and the peer died: rest
+	idle      bool // nothing was carried: rest
+	called    bool // a packet has ended that rest, and waits for what becomes of it
+	draining  bool // nothing more is sent by it, if another tunnel is there; what comes is taken
+	drained   bool // and it was closed
 	ikes      int  // live IKE SAs; more than one while both ends began at once
 	children  map[esp.ChildID]bool
 	attempt   bool // an Initiate has had no outcome yet
@@ -20,11 +24,17 @@ type facts struct {
 	failures  int  // in a row
 
 	attemptUntil, leaveUntil, bareUntil, retryAt time.Time // each counts only in its phase
+	drainFrom                                    time.Time // nothing has been sent since; zero: it is not being drained, or carries traffic still
+
+	alive  bool // a Child SA lives and the operator allows it
+	health health
+	heard  time.Time // when an authentic packet was last told of
 
 	up     bool
 	since  time.Time // of up
-	stable time.Time // from here on the preferred tunnel may take the traffic back
+	stable time.Time // from here on it may take traffic from another tunnel
 	proven bool      // was up before
+	flaps  int       // how often in a row it was lost soon after it had come up
 	reason Reason    // why it is not up; empty while up
 	hint   string
 	told   Reason // the reason that the last Change gave
@@ -41,8 +51,9 @@ func (t *facts) blame(r Reason, hint string) {
 	t.reason, t.hint = r, hint
 }
 
-// note takes a fact that IKE reported.
-func (c *Connection) note(now time.Time, t *facts, ev Event) {
+// note takes a fact about one tunnel.
+func (c *Connection) note(now time.Time, ev Event, out *Output) {
+	t := &c.tunnels[ev.Tunnel]
 	switch ev.Kind {
 	case IKEUp:
 		t.ikes++
@@ -68,6 +79,16 @@ func (c *Connection) note(now time.Time, t *facts, ev Event) {
 		if !t.retryAt.IsZero() {
 			t.retryAt, t.failures = now, 0
 		}
+	case Silent:
+		c.suspect(now, t)
+	case Heard:
+		c.hear(now, ev.Tunnel, out)
+	case PeerMoved:
+		c.follow(now, ev.Tunnel)
+	case PingAnswered:
+		c.pingAnswered(now, ev, out)
+	case IKEAnswered:
+		c.ikeAnswered(now, ev.Tunnel, out)
 	}
 }
 
@@ -81,7 +102,7 @@ func (t *facts) add(id esp.ChildID) {
 // judge notes why the tunnel has, or will have, no Child SA. What happens to an IKE SA after it was told to close is
 // no news.
 func (c *Connection) judge(t *facts, ev Event) {
-	if len(t.children) > 0 || t.adminDown || t.leaving > 0 && !t.up {
+	if len(t.children) > 0 || t.adminDown || t.drained || t.idle || t.leaving > 0 && !t.alive {
 		return
 	}
 	reason := ev.Reason
@@ -117,14 +138,14 @@ func (c *Connection) failed(now time.Time, t *facts, ev Event) {
 	case ev.Reason == RekeyFailed: // what was there before still lives
 	case !ev.Initiator:
 		// What a peer that nobody has authenticated did wrong is worth showing only where we do not ask ourselves.
-		if c.cfg.Start == Wait && !t.up {
+		if c.cfg.Start == Wait && !t.alive {
 			c.judge(t, ev)
 		}
 	case t.leaving > 0:
 		t.leaving--
 	case t.attempt:
 		t.attempt = false
-		if !t.up {
+		if !t.alive {
 			c.judge(t, ev)
 			c.retry(now, t)
 		}
@@ -134,5 +155,6 @@ func (c *Connection) failed(now time.Time, t *facts, ev Event) {
 // retry plans the next attempt after a failure.
 func (c *Connection) retry(now time.Time, t *facts) {
 	t.failures++
+	t.called = false
 	t.retryAt = now.Add(c.cfg.Retry.wait(t.failures, c.rnd))
 }

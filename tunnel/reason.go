@@ -22,7 +22,7 @@ const (
 	PeerDeleted       Reason = "PEER_DELETED"
 	RekeyFailed       Reason = "REKEY_FAILED"
 	LifetimeExpired   Reason = "LIFETIME_EXPIRED"
-	Idle              Reason = "IDLE"
+	Idled             Reason = "IDLE"
 	BGPIdle           Reason = "BGP_IDLE"
 	BGPHoldExpired    Reason = "BGP_HOLD_EXPIRED"
 	BGPMaxPrefix      Reason = "BGP_MAX_PREFIX"
@@ -52,7 +52,7 @@ var hints = map[Reason]string{
 	PeerDeleted:       "the peer closed the tunnel",
 	RekeyFailed:       "new keys could not be agreed on: compare crypto.esp and lifetimes with the peer's",
 	LifetimeExpired:   "the keys reached the end of their life before new ones were agreed on",
-	Idle:              "no traffic for idle_timeout",
+	Idled:             "no traffic for idle_timeout",
 	BGPIdle:           "BGP is not established",
 	BGPHoldExpired:    "the BGP neighbour stopped talking",
 	BGPMaxPrefix:      "the BGP neighbour announced more than bgp.max_prefixes",
@@ -60,7 +60,7 @@ var hints = map[Reason]string{
 	ReplayStorm:       "too many replayed packets: something copies this tunnel's traffic",
 	SecretUnavailable: "the pre-shared key could not be read: check psk and the permissions of its file",
 	AdminIsDown:       "taken down by the operator: `twinbore up` brings it back",
-	Drained:           "taken out of service by the operator",
+	Drained:           "taken out of service by the operator: `twinbore undrain` brings it back",
 	WaitingForPeer:    "start: wait, the peer has to begin",
 	WaitingForTraffic: "start: on-traffic, the first packet starts it",
 	RateLimited:       "the peer begins negotiations too often",

@@ -9,7 +9,7 @@ import (
 // TestEveryReasonHasAHint shows R24: nothing is DOWN without a word for a person.
 func TestEveryReasonHasAHint(t *testing.T) {
 	codes := []Reason{NoResponse, DNSFailed, PortBlocked, NoProposalIKE, NoProposalESP, InvalidKELoop, AuthFailed, IDMismatch,
-		TSUnacceptable, DPDTimeout, PeerDeleted, RekeyFailed, LifetimeExpired, Idle, BGPIdle, BGPHoldExpired, BGPMaxPrefix,
+		TSUnacceptable, DPDTimeout, PeerDeleted, RekeyFailed, LifetimeExpired, Idled, BGPIdle, BGPHoldExpired, BGPMaxPrefix,
 		ProbeLost, ReplayStorm, SecretUnavailable, AdminIsDown, Drained, WaitingForPeer, WaitingForTraffic, RateLimited,
 		DatapathError}
 	for _, code := range codes {

@@ -11,7 +11,8 @@ import (
 )
 
 // TestSimulation plays thousands of random lives to a connection, whose IKE is a model that loses, delays and doubles
-// what it can, and checks after every step what must always hold, and what must hold once the faults have ended.
+// what it can and whose paths lose ESP, IKE or one direction, and checks after every step what must always hold, and what
+// must hold once the faults have ended (F1, F21, R24, R32).
 func TestSimulation(t *testing.T) {
 	for seed := range uint64(80) {
 		for _, start := range []Start{Always, Wait, OnTraffic} {
@@ -24,9 +25,13 @@ func TestSimulation(t *testing.T) {
 
 func simulate(seed uint64, start Start) error {
 	rnd := rand.New(rand.NewPCG(seed, uint64(start)))
-	s := &sim{rnd: rnd, now: epoch, start: start, faults: true, peers: make([]peer, 2), active: -1}
-	s.c = New(Config{Name: "hq", Start: start, Tunnels: []TunnelConfig{{"1"}, {"2"}}, Prefer: int(seed % 2),
-		PreemptAfter: 30 * time.Second, DeadPeer: DeadPeer(seed / 2 % 2), Seed: seed}, epoch)
+	s := &sim{rnd: rnd, now: epoch, start: start, faults: true, peers: make([]peer, 2)}
+	cfg := Config{Name: "hq", Start: start, Tunnels: []TunnelConfig{{Name: "1", Ping: seed%5 != 0}, {Name: "2", Ping: seed%5 != 0}},
+		Prefer: int(seed % 2), PreemptAfter: 30 * time.Second, DeadPeer: DeadPeer(seed / 2 % 2), ActiveActive: seed%7 == 0, Seed: seed}
+	if seed%3 == 0 {
+		cfg.Keepalive = Keepalive{Interval: 10 * time.Second, Lenient: seed%2 == 0}
+	}
+	s.c = New(cfg, epoch)
 	s.handle(Event{Kind: Begin})
 	for range 200 {
 		s.fault()
@@ -37,10 +42,10 @@ func simulate(seed uint64, start Start) error {
 	}
 	s.faults = false
 	for i := range s.peers {
-		s.peers[i].mood = willing
+		s.peers[i].mood, s.peers[i].path, s.peers[i].mute = willing, open, false
 	}
 	s.handle(Event{Kind: AdminUp, Tunnel: All})
-	for range 10 {
+	for range 20 {
 		s.handle(Event{Kind: Traffic})
 		s.run(20 * time.Second)
 		if start == Wait {
@@ -59,8 +64,8 @@ func simulate(seed uint64, start Start) error {
 // carries the traffic.
 func (s *sim) atRest() {
 	r := s.c.Report(s.now)
-	if r.Active != s.c.cfg.Prefer {
-		s.fail("at rest the preferred tunnel %d is not active: %+v", s.c.cfg.Prefer, r)
+	if aa := s.c.cfg.ActiveActive; r.Active != s.c.cfg.Prefer && !aa || aa && len(s.chosen) != len(s.peers) {
+		s.fail("at rest the preferred tunnel %d is not active, or not both are: %+v", s.c.cfg.Prefer, r)
 	}
 	for i, t := range r.Tunnels {
 		if !t.Up || !s.carries(i) {
@@ -85,9 +90,28 @@ const (
 	moods
 )
 
+// A path is what happens to packets on the way.
+type path int
+
+const (
+	open   path = iota
+	outCut      // ours are lost
+	inCut       // the peer's are lost
+	espCut      // IKE passes, ESP is lost
+	paths
+)
+
 type peer struct {
 	mood     mood
+	path     path
+	mute     bool // it answers no pings
 	sessions []*simSession
+}
+
+// A pending is something that happens later.
+type pending struct {
+	at time.Time
+	ev Event
 }
 
 type simSession struct {
@@ -104,7 +128,8 @@ type sim struct {
 	wake   time.Time
 	peers  []peer
 	next   esp.ChildID
-	active int
+	chosen []int
+	coming []pending
 	routes bool
 	faults bool
 	err    error
@@ -114,7 +139,7 @@ type sim struct {
 func (s *sim) fault() {
 	i := s.rnd.IntN(len(s.peers))
 	p := &s.peers[i]
-	switch s.rnd.IntN(12) {
+	switch s.rnd.IntN(20) {
 	case 0, 1:
 		p.mood = mood(s.rnd.IntN(int(moods)))
 	case 2:
@@ -132,6 +157,17 @@ func (s *sim) fault() {
 		if len(p.sessions) > 0 {
 			s.end(i, p.sessions[0], []Reason{DPDTimeout, PeerDeleted, ""}[s.rnd.IntN(3)])
 		}
+	case 10, 11, 12, 13:
+		p.path, p.mute = path(s.rnd.IntN(int(paths))), s.rnd.IntN(4) == 0
+	case 14:
+		s.handle(Event{Kind: Drain, Tunnel: s.rnd.IntN(3) - 1})
+	case 15:
+		s.handle(Event{Kind: Undrain, Tunnel: s.rnd.IntN(3) - 1})
+	case 16:
+		s.handle(Event{Kind: Idle})
+	case 17:
+		s.handle(Event{Kind: PeerMoved, Tunnel: i})
+		s.handle(Event{Kind: PingAnswered, Tunnel: i, Number: uint16(s.rnd.IntN(100)), RTT: time.Second})
 	default:
 		for _, ses := range p.sessions {
 			if len(ses.children) > 0 && !ses.closing {
@@ -183,6 +219,14 @@ func (s *sim) run(d time.Duration) {
 		if !s.wake.IsZero() && s.wake.Before(at) {
 			at, do = s.wake, func() { s.handle(Event{Kind: Wake}) }
 		}
+		for n, p := range s.coming {
+			if p.at.Before(at) {
+				at, do = p.at, func() {
+					s.coming = slices.Delete(s.coming, n, n+1)
+					s.handle(p.ev)
+				}
+			}
+		}
 		for i := range s.peers {
 			for _, ses := range s.peers[i].sessions {
 				if !ses.due.IsZero() && ses.due.Before(at) {
@@ -195,8 +239,37 @@ func (s *sim) run(d time.Duration) {
 		}
 		do()
 		if !s.now.Before(end) {
+			s.watch()
 			return
 		}
+	}
+}
+
+// watch says of the tunnels in use whether packets come back.
+func (s *sim) watch() {
+	for _, i := range slices.Clone(s.chosen) {
+		kind := Heard
+		if s.peers[i].path != open || !s.carries(i) {
+			kind = Silent
+		}
+		s.handle(Event{Kind: kind, Tunnel: i})
+	}
+}
+
+// ask is the model of what becomes of a probe.
+func (s *sim) ask(cmd ProbeCommand) {
+	p := &s.peers[cmd.Tunnel]
+	answer := Event{Kind: PingAnswered, Tunnel: cmd.Tunnel, Number: cmd.Number, RTT: 20 * time.Millisecond}
+	passes := p.path == open && p.mood != deaf && s.carries(cmd.Tunnel) && !p.mute
+	if cmd.Way == Liveness {
+		answer = Event{Kind: IKEAnswered, Tunnel: cmd.Tunnel}
+		passes = (p.path == open || p.path == espCut) && p.mood != deaf && len(p.sessions) > 0
+	}
+	if !s.c.Watched(cmd.Tunnel) {
+		s.fail("tunnel %d is asked and has no Child SA", cmd.Tunnel)
+	}
+	if passes {
+		s.coming = append(s.coming, pending{s.now.Add(20 * time.Millisecond), answer})
 	}
 }
 
@@ -233,12 +306,15 @@ func (s *sim) handle(ev Event) {
 	}
 	s.wake = out.Wake
 	if out.Choose.Changed {
-		s.active = out.Choose.Tunnel
+		s.chosen = out.Choose.Tunnels
 	}
 	if out.Routes.Changed {
 		s.routes = out.Routes.Up
 	}
 	s.check(ev)
+	for _, cmd := range out.Probe {
+		s.ask(cmd)
+	}
 	for _, cmd := range out.IKE {
 		s.command(cmd)
 	}
@@ -296,11 +372,14 @@ func (s *sim) fail(format string, args ...any) {
 // check is what always holds.
 func (s *sim) check(ev Event) {
 	r := s.c.Report(s.now)
-	anyUp, waits := false, false // for packets
+	anyUp, fit, waits := false, false, false // for packets
 	for i, t := range r.Tunnels {
+		f := &s.c.tunnels[i]
+		rests := f.cleared || f.idle // until a packet comes
 		anyUp = anyUp || t.Up
-		waits = waits || r.State < Deleting && !t.AdminDown && (s.start == OnTraffic || s.start == Always && s.c.tunnels[i].cleared)
-		resting := t.AdminDown || s.start != Always || s.c.tunnels[i].cleared
+		fit = fit || t.Up && !t.Draining
+		waits = waits || r.State < Deleting && !t.AdminDown && !t.Drained && (s.start == OnTraffic || s.start == Always && (rests || f.called))
+		resting := t.AdminDown || t.Drained || s.start != Always || rests
 		switch {
 		case t.Up && (t.Reason != "" || !t.NextRetry.IsZero()):
 			s.fail("%s: tunnel %d is UP and has a reason: %+v", ev.Kind, i, t)
@@ -308,19 +387,31 @@ func (s *sim) check(ev Event) {
 			s.fail("%s: tunnel %d is DOWN for no reason: %+v", ev.Kind, i, t)
 		case !t.Up && !resting && t.NextRetry.IsZero():
 			s.fail("%s: tunnel %d is DOWN and nobody will ask again: %+v", ev.Kind, i, t)
-		case t.Up && t.AdminDown:
+		case t.Up && (t.AdminDown || t.Drained):
 			s.fail("%s: tunnel %d is UP against the operator's will", ev.Kind, i)
-		case t.Up && len(s.c.tunnels[i].children) == 0:
+		case t.Up && len(f.children) == 0:
 			s.fail("%s: tunnel %d is UP without a Child SA", ev.Kind, i)
+		case t.Probe.Suspect && !t.Draining && s.wake.IsZero():
+			s.fail("%s: tunnel %d is suspect and nobody will look again", ev.Kind, i)
+		case t.Draining && !t.Active && s.wake.IsZero():
+			s.fail("%s: tunnel %d drains for ever", ev.Kind, i)
+		case t.Active != slices.Contains(s.chosen, i):
+			s.fail("%s: the data path was told %v, the report says %v of tunnel %d", ev.Kind, s.chosen, t.Active, i)
+		}
+	}
+	for _, i := range s.chosen {
+		switch t := r.Tunnels[i]; {
+		case !t.Up:
+			s.fail("%s: tunnel %d is chosen and DOWN", ev.Kind, i)
+		case t.Draining && fit:
+			s.fail("%s: tunnel %d is chosen and drains, with another that is fit", ev.Kind, i)
 		}
 	}
 	switch {
-	case s.active != r.Active:
-		s.fail("%s: the data path was told %d, the report says %d", ev.Kind, s.active, r.Active)
-	case s.active >= 0 && !r.Tunnels[s.active].Up:
-		s.fail("%s: tunnel %d is chosen and DOWN", ev.Kind, s.active)
-	case anyUp && s.active < 0:
+	case anyUp && len(s.chosen) == 0:
 		s.fail("%s: a tunnel is UP and none is chosen", ev.Kind)
+	case len(s.chosen) > 1 && !s.c.cfg.ActiveActive:
+		s.fail("%s: %v are chosen", ev.Kind, s.chosen)
 	case s.routes != (anyUp || waits):
 		s.fail("%s: routes up=%v while a tunnel is up=%v and one waits for packets=%v", ev.Kind, s.routes, anyUp, waits)
 	}

@@ -1,6 +1,9 @@
 package tunnel
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A State is where a connection is in its life (R6 to R9). Whether its tunnels are up is a separate fact.
 type State uint8
@@ -21,7 +24,8 @@ type Report struct {
 	Name    string
 	State   State
 	Since   time.Time // of State
-	Active  int       // index of the tunnel that carries outbound traffic; -1: none
+	Active  int       // index of the tunnel that carries outbound traffic, the first of several; -1: none
+	Note    string    // what an operator should know and need not act on; may be empty
 	Tunnels []TunnelReport
 }
 
@@ -34,14 +38,33 @@ type TunnelReport struct {
 	Hint      string    // as Reason
 	NextRetry time.Time // when the peer is asked again at the latest; not after now while it is being asked; zero: not by us
 	AdminDown bool      // the operator took it down
+	Active    bool      // it carries outbound traffic
+	Draining  bool      // the operator drains it: nothing is sent by it, or soon will not be
+	Drained   bool      // and nothing comes by it any more
+	Probe     ProbeReport
+}
+
+// A ProbeReport is what pings through a tunnel say.
+type ProbeReport struct {
+	Asked   bool          // there were any since the tunnel has Child SAs
+	Suspect bool          // packets leave and nothing comes back
+	RTT     time.Duration // smoothed; 0: not known
+	Loss    float64       // of the last 32 pings those without an answer, 0 to 100
 }
 
 // Report says how things stand at now.
 func (c *Connection) Report(now time.Time) Report {
-	r := Report{Name: c.cfg.Name, State: c.state, Since: c.since, Active: c.active}
+	r := Report{Name: c.cfg.Name, State: c.state, Since: c.since, Active: -1, Note: c.remark()}
+	if len(c.chosen) > 0 {
+		r.Active = c.chosen[0]
+	}
 	for i := range c.tunnels {
 		t := &c.tunnels[i]
-		tr := TunnelReport{Name: c.cfg.Tunnels[i].Name, Up: t.up, Since: t.since, AdminDown: t.adminDown}
+		tr := TunnelReport{Name: c.cfg.Tunnels[i].Name, Up: t.up, Since: t.since, AdminDown: t.adminDown,
+			Active: slices.Contains(c.chosen, i), Draining: t.draining, Drained: t.drained}
+		if h := &t.health; t.alive {
+			tr.Probe = ProbeReport{Asked: h.pings.asks > 0, Suspect: h.phase != calm, RTT: h.rtt, Loss: h.pings.loss(h.number, h.open)}
+		}
 		if !t.up {
 			tr.Reason, tr.Hint, tr.NextRetry = t.reason, t.hint, c.nextRetry(now, t)
 		}
@@ -50,8 +73,33 @@ func (c *Connection) Report(now time.Time) Report {
 	return r
 }
 
+// remark says whether there is a second tunnel for the first one's traffic (R20, F23).
+func (c *Connection) remark() string {
+	if len(c.tunnels) == 1 {
+		return "not redundant: the connection has one tunnel"
+	}
+	var up []string
+	for i := range c.tunnels {
+		if t := &c.tunnels[i]; t.up && t.sound() {
+			up = append(up, c.cfg.Tunnels[i].Name)
+		}
+	}
+	if len(up) == 1 {
+		return "not redundant now: only tunnel " + up[0] + " is fit for use"
+	}
+	return ""
+}
+
+// RTT returns the smoothed round trip time of pings through tunnel i, 0 if none is known.
+func (c *Connection) RTT(i int) time.Duration { return c.tunnels[i].health.rtt }
+
+// Watched reports whether tunnel i has Child SAs that it may use, so that there may be traffic to watch.
+func (c *Connection) Watched(i int) bool { return c.tunnels[i].alive }
+
 func (c *Connection) nextRetry(now time.Time, t *facts) time.Time {
 	switch {
+	case t.alive:
+		return t.health.due
 	case !c.wanted(now, t):
 		return time.Time{}
 	case t.attempt:

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -93,6 +94,16 @@ func parseConfig(t *testing.T, words []string) Config {
 			cfg.Prefer--
 		case "preempt":
 			cfg.PreemptAfter, err = time.ParseDuration(value)
+		case "ping":
+			for i := range cfg.Tunnels {
+				cfg.Tunnels[i].Ping = true
+			}
+		case "keepalive":
+			cfg.Keepalive.Interval, err = time.ParseDuration(value)
+		case "lenient":
+			cfg.Keepalive.Lenient = true
+		case "active-active":
+			cfg.ActiveActive = true
 		case "dead":
 			cfg.DeadPeer = map[string]DeadPeer{"restart": Restart, "clear": Clear}[value]
 		default:
@@ -131,7 +142,7 @@ func (p *player) line(now time.Time, words []string) {
 	p.show(p.c.Handle(now, parseEvent(p.t, words)))
 }
 
-// parseEvent reads "kind [tunnel|all] [child] [old] [REASON] [by-us] ["hint"]".
+// parseEvent reads "kind [tunnel|all] [child] [old] [REASON] [by-us] ["hint"] [#number] [rtt=…]".
 func parseEvent(t *testing.T, words []string) Event {
 	ev := Event{Kind: Wake + 1}
 	for k := range Wake + 1 {
@@ -149,6 +160,16 @@ func parseEvent(t *testing.T, words []string) Event {
 			ev.Tunnel = All
 		case word == "by-us":
 			ev.Initiator = true
+		case word[0] == '#':
+			n, err := strconv.ParseUint(word[1:], 10, 16)
+			if err != nil {
+				t.Fatalf("%q: %v", word, err)
+			}
+			ev.Number = uint16(n)
+		case strings.HasPrefix(word, "rtt="):
+			if ev.RTT, err = time.ParseDuration(word[4:]); err != nil {
+				t.Fatalf("%q: %v", word, err)
+			}
 		case strings.HasPrefix(word, "hint="):
 			ev.Hint = strings.ReplaceAll(word[5:], "_", " ")
 		case err != nil:
@@ -165,16 +186,25 @@ func parseEvent(t *testing.T, words []string) Event {
 }
 
 func (p *player) show(out Output) {
-	name := func(i int) string {
-		if i < 0 {
-			return "none"
+	name := func(i int) string { return p.c.cfg.Tunnels[i].Name }
+	names := func(list []int) string {
+		var words []string
+		for _, i := range list {
+			words = append(words, name(i))
 		}
-		return p.c.cfg.Tunnels[i].Name
+		return cmp.Or(strings.Join(words, " "), "none")
 	}
 	for _, cmd := range out.IKE {
 		fmt.Fprintf(&p.out, "    ike %s %s", cmd.Do, name(cmd.Tunnel))
 		if cmd.Reason != "" {
 			fmt.Fprintf(&p.out, " %s", cmd.Reason)
+		}
+		p.out.WriteByte('\n')
+	}
+	for _, cmd := range out.Probe {
+		fmt.Fprintf(&p.out, "    ask %s %s", cmd.Way, name(cmd.Tunnel))
+		if cmd.Way == Ping {
+			fmt.Fprintf(&p.out, " #%d", cmd.Number)
 		}
 		p.out.WriteByte('\n')
 	}
@@ -188,14 +218,18 @@ func (p *player) show(out Output) {
 		case TunnelReason:
 			fmt.Fprintf(&p.out, " %s: %s: %s", name(ch.Tunnel), ch.Reason, ch.Hint)
 		case Switched:
-			fmt.Fprintf(&p.out, " %s -> %s", name(ch.From), name(ch.To))
+			fmt.Fprintf(&p.out, " %s -> %s", names(ch.From), names(ch.To))
+		case ProbeGone:
+			fmt.Fprintf(&p.out, " %s: %s", name(ch.Tunnel), ch.Hint)
+		case ProbeBack:
+			fmt.Fprintf(&p.out, " %s after %s", name(ch.Tunnel), ch.After)
 		case StateChanged:
 			fmt.Fprintf(&p.out, " %s", ch.State)
 		}
 		p.out.WriteByte('\n')
 	}
 	if out.Choose.Changed {
-		fmt.Fprintf(&p.out, "    choose %s\n", name(out.Choose.Tunnel))
+		fmt.Fprintf(&p.out, "    choose %s\n", names(out.Choose.Tunnels))
 	}
 	if out.Routes.Changed {
 		fmt.Fprintf(&p.out, "    routes up=%v\n", out.Routes.Up)
@@ -213,12 +247,26 @@ func (p *player) show(out Output) {
 func (p *player) report(now time.Time) {
 	r := p.c.Report(now)
 	fmt.Fprintf(&p.out, "    %s %s since %s active=%d\n", r.Name, r.State, r.Since.Sub(epoch), r.Active+1)
+	if r.Note != "" {
+		fmt.Fprintf(&p.out, "    note: %s\n", r.Note)
+	}
 	for _, t := range r.Tunnels {
 		status := "UP"
 		if !t.Up {
 			status = "DOWN"
 		}
 		fmt.Fprintf(&p.out, "    %s %s since %s", t.Name, status, t.Since.Sub(epoch))
+		for _, fact := range []struct {
+			word string
+			said bool
+		}{{" suspect", t.Probe.Suspect}, {" draining", t.Draining}, {" drained", t.Drained}} {
+			if fact.said {
+				p.out.WriteString(fact.word)
+			}
+		}
+		if t.Probe.Asked {
+			fmt.Fprintf(&p.out, " rtt %s loss %.0f%%", t.Probe.RTT, t.Probe.Loss)
+		}
 		if t.Reason != "" {
 			fmt.Fprintf(&p.out, " %s: %s", t.Reason, t.Hint)
 		}

@@ -195,7 +195,7 @@ func (l *loop) tell(ctx context.Context, now time.Time, c *connection, ev tunnel
 	out := c.logic.Handle(now, ev)
 	c.wake = out.Wake
 	if out.Choose.Changed { // first: packets are waiting for it
-		l.choose(c, out.Choose.Tunnel)
+		l.choose(c, out.Choose.Tunnels)
 	}
 	for _, cmd := range out.IKE {
 		l.command(ctx, now, c, cmd)
@@ -211,14 +211,19 @@ func (l *loop) tell(ctx context.Context, now time.Time, c *connection, ev tunnel
 	}
 }
 
-func (l *loop) choose(c *connection, i int) {
-	var names []string
-	if i >= 0 {
-		names = append(names, c.ends[i].name)
-	}
-	if err := l.gateway.Choose(c.shown.Name, names...); err != nil {
+func (l *loop) choose(c *connection, tunnels []int) {
+	if err := l.gateway.Choose(c.shown.Name, c.names(tunnels)...); err != nil {
 		panic("bug: the data path and the loop disagree: " + err.Error())
 	}
+}
+
+// names returns those of tunnels.
+func (c *connection) names(tunnels []int) []string {
+	var names []string
+	for _, i := range tunnels {
+		names = append(names, c.ends[i].name)
+	}
+	return names
 }
 
 func (l *loop) command(ctx context.Context, now time.Time, c *connection, cmd tunnel.IKECommand) {

@@ -1,10 +1,12 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"twinbore/esp"
@@ -122,20 +124,17 @@ func (e *end) drop(id esp.ChildID) {
 
 // record writes a change into the operator's timeline. The engine has its own lines for what happens to SAs.
 func (l *loop) record(now time.Time, c *connection, ch tunnel.Change) {
-	name := func(i int) string {
-		if i < 0 {
-			return "none"
-		}
-		return c.ends[i].name
-	}
+	names := func(tunnels []int) string { return cmp.Or(strings.Join(c.names(tunnels), " "), "none") }
 	l.recorder.change(now, c, ch)
 	l.timeline.change(now, c, ch)
 	switch ch.Kind {
-	case tunnel.TunnelUp:
+	case tunnel.TunnelUp, tunnel.ProbeBack:
 		l.log.Info(ch.Kind.String(), "peer", c.ends[ch.Tunnel].peer, "after", ch.After.Round(time.Millisecond))
+	case tunnel.ProbeGone:
+		l.log.Warn(ch.Kind.String(), "peer", c.ends[ch.Tunnel].peer, "hint", ch.Hint)
 	case tunnel.TunnelDown:
 		level := slog.LevelWarn
-		if ch.Reason == tunnel.AdminIsDown {
+		if meant(ch.Reason) {
 			level = slog.LevelInfo
 		}
 		l.log.Log(context.Background(), level, ch.Kind.String(), "peer", c.ends[ch.Tunnel].peer, "reason", string(ch.Reason),
@@ -143,7 +142,7 @@ func (l *loop) record(now time.Time, c *connection, ch tunnel.Change) {
 	case tunnel.TunnelReason: // whoever found the reason has logged it
 		l.log.Debug(ch.Kind.String(), "peer", c.ends[ch.Tunnel].peer, "reason", string(ch.Reason), "hint", ch.Hint)
 	case tunnel.Switched:
-		l.log.Info(ch.Kind.String(), "connection", c.shown.Name, "from", name(ch.From), "to", name(ch.To))
+		l.log.Info(ch.Kind.String(), "connection", c.shown.Name, "from", names(ch.From), "to", names(ch.To))
 	case tunnel.StateChanged:
 		l.log.Info(ch.Kind.String(), "connection", c.shown.Name, "state", ch.State.String())
 	}

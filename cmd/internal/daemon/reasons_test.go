@@ -81,7 +81,7 @@ var ikeCauses = map[tunnel.Reason]cause{
 }
 
 // otherReasons are given by what is not IKE.
-var otherReasons = []tunnel.Reason{tunnel.Idle, tunnel.BGPIdle, tunnel.BGPHoldExpired, tunnel.BGPMaxPrefix, tunnel.ProbeLost,
+var otherReasons = []tunnel.Reason{tunnel.Idled, tunnel.BGPIdle, tunnel.BGPHoldExpired, tunnel.BGPMaxPrefix, tunnel.ProbeLost,
 	tunnel.ReplayStorm, tunnel.Drained}
 
 // F3, R24: every reason code is reached by what it is named after, is told in the tunnel's record, and stands in its status

@@ -156,24 +156,29 @@ func tell(ev session.Event) string {
 func (r *recorder) note(e *end, now time.Time, kind, reason, text string) {
 	level := info
 	if reason != "" {
-		level = blame(reason == string(tunnel.AdminIsDown))
+		level = blame(meant(tunnel.Reason(reason)))
 	}
 	r.put(e.peer, false, api.LogEntry{Time: now, Level: level, Kind: kind, Reason: reason, Text: text})
+}
+
+// meant reports whether a tunnel is DOWN because the operator wants it so.
+func meant(r tunnel.Reason) bool {
+	return r == tunnel.AdminIsDown || r == tunnel.Drained || r == tunnel.Idled
 }
 
 // change keeps what changed for an operator, with each tunnel that it concerns.
 func (r *recorder) change(now time.Time, c *connection, ch tunnel.Change) {
 	switch ch.Kind {
-	case tunnel.TunnelUp:
+	case tunnel.TunnelUp, tunnel.ProbeBack:
 		r.note(c.ends[ch.Tunnel], now, ch.Kind.String(), "", fmt.Sprintf("after %s", ch.After.Round(time.Millisecond)))
-	case tunnel.TunnelDown, tunnel.TunnelReason:
+	case tunnel.TunnelDown, tunnel.TunnelReason, tunnel.ProbeGone:
 		r.note(c.ends[ch.Tunnel], now, ch.Kind.String(), string(ch.Reason), ch.Hint)
 	case tunnel.Switched:
 		for i, e := range c.ends {
-			switch i {
-			case ch.From:
+			switch was, is := slices.Contains(ch.From, i), slices.Contains(ch.To, i); {
+			case was && !is:
 				r.note(e, now, ch.Kind.String(), "", "away from this tunnel")
-			case ch.To:
+			case is && !was:
 				r.note(e, now, ch.Kind.String(), "", "to this tunnel")
 			}
 		}

@@ -217,15 +217,19 @@ func (l *timeline) change(now time.Time, c *connection, ch tunnel.Change) {
 		l.flap(now, e)
 	case tunnel.TunnelDown:
 		e := c.ends[ch.Tunnel]
-		l.put(now, e.peer, happening{kind: "tunnel.down", warn: ch.Reason != tunnel.AdminIsDown, reason: string(ch.Reason), message: ch.Hint,
+		l.put(now, e.peer, happening{kind: "tunnel.down", warn: !meant(ch.Reason), reason: string(ch.Reason), message: ch.Hint,
 			attrs: []string{"up_for", since(ch.After)}})
 		l.flap(now, e)
 	case tunnel.Switched:
-		if ch.From >= 0 && ch.To >= 0 {
-			from, to := c.ends[ch.From].name, c.ends[ch.To].name
+		if len(ch.From) > 0 && len(ch.To) > 0 {
+			from, to := strings.Join(c.names(ch.From), " "), strings.Join(c.names(ch.To), " ")
 			l.put(now, c.shown.Name, happening{kind: "failover", warn: true, message: "traffic moved from tunnel " + from + " to tunnel " + to,
 				attrs: []string{"from", from, "to", to}})
 		}
+	case tunnel.ProbeGone:
+		l.put(now, c.ends[ch.Tunnel].peer, happening{kind: "probe.lost", warn: true, reason: string(ch.Reason), message: ch.Hint})
+	case tunnel.ProbeBack:
+		l.put(now, c.ends[ch.Tunnel].peer, happening{kind: "probe.restored", message: "packets pass the tunnel again", attrs: []string{"lost_for", since(ch.After)}})
 	}
 }
 
