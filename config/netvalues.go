@@ -1,6 +1,9 @@
 package config
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -42,7 +45,25 @@ var hostAddress = scalar("the IP address of a host", schema{"type": "string", "f
 })
 
 // network is a prefix whose host bits are zero; a bare address is the network of that one host (R35).
-var network = scalar("a network as 10.20.0.0/16 or 2001:db8::/32", schema{"type": "string"}, func(s string) (netip.Prefix, error) {
+var network = scalar(networkWords, schema{"type": "string"}, readNetwork)
+
+const networkWords = "a network as 10.20.0.0/16 or 2001:db8::/32"
+
+// ParseNetwork reads a network as the configuration has it: masked, with a bare address for one host (R35).
+func ParseNetwork(s string) (netip.Prefix, error) {
+	p, err := readNetwork(s)
+	if err == nil {
+		return p, nil
+	}
+	why, _ := errors.AsType[*misfit](err)
+	text := fmt.Sprintf("%q %s; want %s", s, cmp.Or(why.reason, "does not fit"), networkWords)
+	if why.meant != "" {
+		text += fmt.Sprintf("; did you mean %q?", why.meant)
+	}
+	return netip.Prefix{}, errors.New(text)
+}
+
+func readNetwork(s string) (netip.Prefix, error) {
 	if !strings.Contains(s, "/") {
 		a, err := parseAddr(s)
 		if err != nil {
@@ -60,7 +81,7 @@ var network = scalar("a network as 10.20.0.0/16 or 2001:db8::/32", schema{"type"
 		return netip.Prefix{}, &misfit{reason: "has host bits set", meant: p.Masked().String()}
 	}
 	return p, nil
-})
+}
 
 var shortForm = regexp.MustCompile(`^([0-9]{1,3}(?:\.[0-9]{1,3}){0,2})\.?(?:/([0-9]{1,2}))?$`)
 

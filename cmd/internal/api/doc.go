@@ -1,11 +1,13 @@
 // Package api is how programs talk to a running daemon: HTTP and JSON over a unix socket.
 //
-//	twinbore status ──► Client ──► unix socket ──► Server ──► Config.Status, Config.Act (the daemon's loop), Config.Logs, Config.Events
+//	twinbore status ──► Client ──► unix socket ──► Server ──► Config.Status, Config.Act … (the daemon's loop), Config.Logs, Config.Events
 //	                               0660 root:group in a directory of 0750; SO_PEERCRED on each connection
 //
 //	GET  /v1/status
 //	GET  /v1/logs          ?connection= &tunnel= &since= &after= &level=     the flight recorder; after is the last id that was read
 //	GET  /v1/events        ?since= &follow=1                         since is a time, or the last id that was read
+//	GET  /v1/routes        ?connection=
+//	POST, DELETE /v1/connections/{connection}/routes                 ?prefix=, once for each: what an operator adds, or takes away again
 //	POST /v1/connections/{connection}/actions/{up|down|restart|rekey}                      ?sa=ike|child with rekey
 //	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{up|down|restart|rekey}
 //

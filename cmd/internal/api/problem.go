@@ -20,6 +20,8 @@ const (
 	BadRequest       = "BAD_REQUEST"
 	PermissionDenied = "PERMISSION_DENIED"
 	NotUp            = "NOT_UP"        // what was asked for needs a tunnel that is UP
+	Conflict         = "CONFLICT"      // it cannot be beside what is there; detail says what
+	NotKept          = "NOT_KEPT"      // what was asked for could not be kept, and has not been done
 	ShuttingDown     = "SHUTTING_DOWN" // the daemon is about to end
 	Busy             = "BUSY"          // too many ask for the same
 )
@@ -29,6 +31,8 @@ var statuses = map[string]int{
 	BadRequest:       http.StatusBadRequest,
 	PermissionDenied: http.StatusForbidden,
 	NotUp:            http.StatusConflict,
+	Conflict:         http.StatusConflict,
+	NotKept:          http.StatusInsufficientStorage,
 	ShuttingDown:     http.StatusServiceUnavailable,
 	Busy:             http.StatusServiceUnavailable,
 }

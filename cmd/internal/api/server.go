@@ -26,7 +26,10 @@ type Config struct {
 	// Events returns what is kept of the events with ids after that one, the oldest first, and a channel that is closed once
 	// there is a newer one. It does not wait. The events are not changed afterwards.
 	Events func(after uint64) (list []Event, newer <-chan struct{})
-	Log    *slog.Logger
+	Routes func(ctx context.Context, connection string) (Routes, error) // of all for ""; a *Problem is answered as it is
+	// ChangeRoutes changes all the prefixes or none. A *Problem is answered as it is.
+	ChangeRoutes func(ctx context.Context, c RouteChange) (RoutesChanged, error)
+	Log          *slog.Logger
 }
 
 // A Server answers requests.
@@ -45,6 +48,9 @@ func New(cfg Config) *Server {
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/logs", s.logs)
 	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("GET /v1/routes", s.routes)
+	mux.HandleFunc("POST /v1/connections/{connection}/routes", s.changeRoutes)
+	mux.HandleFunc("DELETE /v1/connections/{connection}/routes", s.changeRoutes)
 	mux.HandleFunc("POST /v1/connections/{connection}/actions/{verb}", s.act)
 	mux.HandleFunc("POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{verb}", s.act)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

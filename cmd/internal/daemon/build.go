@@ -102,7 +102,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	})
 	d.keeper.give = d.engine.SetSecrets
 	d.keeper.tell = func(peer string) { d.mail.post(secured{peer}) }
-	d.host = in.host
+	d.host, d.kept = in.host, opts.Kept
 	d.routes = newRoutes(d.log, in.host, d.gateway)
 	d.loop = &loop{
 		log: d.log, mail: d.mail, recorder: d.recorder, timeline: d.timeline, engine: d.engine, gateway: d.gateway, routes: d.routes, keeper: d.keeper,
@@ -120,6 +120,9 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		}
 		last := d.loop.conns[len(d.loop.conns)-1]
 		last.forward, last.backupOf = forwarding(c, cfg.Gateway.Datapath.TUN), cfg.Standing(c)
+		if opts.Kept != nil {
+			last.added = opts.Kept.Added(c.Name)
+		}
 	}
 	d.loop.domains = domainsOf(cfg)
 	if err := d.loop.reroute(); err != nil {
@@ -156,7 +159,7 @@ func (d *Daemon) openAPI(cfg config.API, own string) error {
 	}
 	d.opened.add(l.Close)
 	d.control = l
-	d.api = api.New(api.Config{Status: d.Status, Act: d.Act, Logs: d.Logs, Events: d.Events, Log: d.log})
+	d.api = api.New(api.Config{Status: d.Status, Act: d.Act, Logs: d.Logs, Events: d.Events, Routes: d.Routes, ChangeRoutes: d.ChangeRoutes, Log: d.log})
 	return nil
 }
 
@@ -178,8 +181,9 @@ func (l *loop) add(c config.Connection, opts Options) error {
 	}
 	logic.Seed = binary.BigEndian.Uint64(seed[:])
 
-	conn := &connection{networks: c.RemoteNetworks, encap: c.Encap, onTraffic: c.Start == config.StartOnTraffic, shown: api.Connection{Name: c.Name, ID: api.Ptr(c.ID), Role: string(c.Role),
-		Routing: string(c.Routing), Domain: c.Domain}}
+	conn := &connection{networks: c.RemoteNetworks, encap: c.Encap, onTraffic: c.Start == config.StartOnTraffic,
+		selective: c.Selectors == config.SelectorsNetworks, shown: api.Connection{Name: c.Name, ID: api.Ptr(c.ID), Role: string(c.Role),
+			Routing: string(c.Routing), Domain: c.Domain}}
 	for i, t := range c.Tunnels {
 		logic.Tunnels = append(logic.Tunnels, tunnel.TunnelConfig{Name: t.Name})
 		if t.Name == c.HA.Prefer {

@@ -39,6 +39,8 @@ type Options struct {
 	// Rand is where everything random comes from; nil: crypto/rand. With one given, IKE runs on one goroutine, so that the
 	// same octets give the same run.
 	Rand io.Reader
+	// Kept is where routes that operators add are kept; nil: they last until the daemon ends.
+	Kept RouteStore
 }
 
 // A Daemon is one gateway. Make it with Build, and either run it once or close it.
@@ -60,6 +62,9 @@ type Daemon struct {
 	opened   cleanup
 	running  sync.WaitGroup
 	ended    chan struct{} // closed when nobody reads mail any more
+
+	kept         RouteStore // nil: nothing is kept
+	routesChange sync.Mutex // held while an operator's routes change: one change at a time
 }
 
 // Close ends a Daemon that was built and is not to be run.

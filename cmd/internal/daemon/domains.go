@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -57,7 +58,9 @@ func (l *loop) gather(cfg domain.Config) (domainTable, error) {
 	for _, c := range l.conns {
 		if c.shown.Domain == cfg.Name {
 			out.members = append(out.members, c)
-			conns = append(conns, domain.Connection{Name: c.shown.Name, BackupOf: c.backupOf, Up: c.up, Configured: c.networks, Added: c.added})
+			// What was added may have come into the configuration since.
+			added := slices.DeleteFunc(slices.Clone(c.added), func(p netip.Prefix) bool { return slices.Contains(c.networks, p) })
+			conns = append(conns, domain.Connection{Name: c.shown.Name, BackupOf: c.backupOf, Up: c.up, Configured: c.networks, Added: added})
 		}
 	}
 	var err error

@@ -75,6 +75,7 @@ type connection struct {
 	shown     api.Connection      // name, id, role, routing and domain are set
 	networks  []netip.Prefix      // behind the peer, by the configuration
 	added     []netip.Prefix      // behind the peer, by what an operator has said since
+	selective bool                // only the configured networks pass its SAs
 	backupOf  string              // the connection whose networks it may have too
 	forward   datapath.Connection // as the data path has it
 	encap     config.Encap
@@ -182,6 +183,11 @@ func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
 		}
 	case question:
 		m.reply <- l.status(now)
+	case routeQuestion:
+		got, err := l.showRoutes(now, m.connection)
+		m.reply <- routesAnswer{got, err}
+	case routeOrder:
+		m.reply <- l.changeRoutes(now, m)
 	case order:
 		done, err := l.act(ctx, now, m.action)
 		m.reply <- result{done, err}

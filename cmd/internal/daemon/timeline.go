@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -248,16 +249,22 @@ func (l *timeline) flap(now time.Time, e *end) {
 
 // routed keeps that a connection's networks can be reached now, or cannot any more.
 func (l *timeline) routed(now time.Time, c *connection) {
-	var list []string
-	for _, p := range slices.Concat(c.networks, c.added) {
-		list = append(list, p.String())
-	}
+	list := slices.Concat(c.networks, c.added)
 	if len(list) == 0 {
 		return
 	}
-	h := happening{kind: "route.removed", message: "the connection carries no traffic: its networks are unreachable", attrs: []string{"prefixes", strings.Join(list, ", ")}}
+	h := happening{kind: "route.removed", message: "the connection carries no traffic: its networks are unreachable", attrs: []string{"prefixes", written(list)}}
 	if c.up {
 		h.kind, h.message = "route.added", "packets to the networks of the connection are taken"
+	}
+	l.put(now, c.shown.Name, h)
+}
+
+// rerouted keeps that an operator gave networks to a connection, or took them away.
+func (l *timeline) rerouted(now time.Time, c *connection, prefixes []netip.Prefix, remove bool) {
+	h := happening{kind: "route.added", message: "an operator has added networks to the connection", attrs: []string{"prefixes", written(prefixes)}}
+	if remove {
+		h.kind, h.message = "route.removed", "an operator has taken networks from the connection"
 	}
 	l.put(now, c.shown.Name, h)
 }
