@@ -33,7 +33,12 @@ routes away, within 2 seconds. The log goes to standard error: text on a termina
 			if cmd.Flags().Changed("socket") {
 				cfg.Gateway.API.Socket = a.socket
 			}
-			log := newLogger(a.err, cfg.Gateway.Log, a.verbose)
+			if cfg.Gateway.Log.Format == config.LogAuto && isTerminal(a.err) {
+				cfg.Gateway.Log.Format = config.LogText
+			}
+			sink := newLogSink(a.err, sayLost(newLogger(a.err, cfg.Gateway.Log, a.verbose)))
+			defer sink.end()
+			log := newLogger(sink, cfg.Gateway.Log, a.verbose)
 			for _, w := range cfg.Warnings {
 				log.Warn("configuration", "at", w.Pos.String(), "hint", w.Text)
 			}
@@ -84,7 +89,7 @@ func onHangup(ctx context.Context, do func()) (stop func()) {
 	}
 }
 
-// newLogger writes to w in the form and from the level that the configuration says.
+// newLogger writes to w in the form and from the level that the configuration says; JSON unless that says text.
 func newLogger(w io.Writer, cfg config.Log, verbose bool) *slog.Logger {
 	var level slog.Level
 	if level.UnmarshalText([]byte(cfg.Level)) != nil || verbose {
@@ -96,7 +101,7 @@ func newLogger(w io.Writer, cfg config.Log, verbose bool) *slog.Logger {
 		}
 		return a
 	}}
-	if cfg.Format == config.LogJSON || cfg.Format == config.LogAuto && !isTerminal(w) {
+	if cfg.Format == config.LogJSON || cfg.Format == config.LogAuto {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}
 	return slog.New(slog.NewTextHandler(w, opts))
