@@ -21,12 +21,12 @@ func (s *Stack) echo(peer string, packet []byte, m *message) bool {
 		return false
 	}
 	if !may {
-		s.drops[echoRate].Add(1)
+		s.drop(peer, echoRate)
 		return true
 	}
 	m.answer(packet)
 	if err := s.cfg.Send(peer, packet); err != nil {
-		s.drops[notSent].Add(1)
+		s.drop(peer, notSent)
 	}
 	return true
 }

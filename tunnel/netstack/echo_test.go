@@ -39,7 +39,7 @@ func TestEchoAnswersAreBounded(t *testing.T) {
 		w.down = true
 		time.Sleep(time.Second)
 		flood(1)
-		if got, want := w.stack.Drops(), map[string]uint64{"echo_rate": dropped, "echo_unsent": 1}; !maps.Equal(got, want) {
+		if got, want := w.stack.Drops("hq/1"), map[string]uint64{"echo_rate": dropped, "echo_unsent": 1}; !maps.Equal(got, want) {
 			t.Errorf("dropped %v, want %v", got, want)
 		}
 	})

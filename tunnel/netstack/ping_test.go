@@ -41,7 +41,7 @@ func TestPingIsAnsweredByTheOtherStack(t *testing.T) {
 				}
 				*got = nil
 			}
-			if d := b.stack.Drops(); len(d) != 0 {
+			if d := b.stack.Drops("other/1"); len(d) != 0 {
 				t.Errorf("dropped %v", d)
 			}
 		})

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 )
 
 // Config says how packets get into the tunnels.
@@ -23,8 +22,7 @@ type Tunnel struct {
 
 // A Stack speaks for the gateway inside its tunnels. All methods are safe for concurrent use.
 type Stack struct {
-	cfg   Config
-	drops [reasons]atomic.Uint64
+	cfg Config
 
 	mu      sync.Mutex // guards the rest
 	tunnels map[string]*place
@@ -35,6 +33,7 @@ type Stack struct {
 type place struct {
 	inside netip.Addr
 	echoes bucket
+	drops  [reasons]uint64
 }
 
 // New makes a Stack that is in no tunnel.
@@ -49,9 +48,10 @@ func (s *Stack) SetTunnels(tunnels []Tunnel) {
 	stay := map[string]bool{}
 	for _, t := range tunnels {
 		stay[t.Peer] = true
-		if have := s.tunnels[t.Peer]; have == nil || have.inside != t.Inside {
-			s.tunnels[t.Peer] = &place{inside: t.Inside}
+		if s.tunnels[t.Peer] == nil {
+			s.tunnels[t.Peer] = &place{}
 		}
+		s.tunnels[t.Peer].inside = t.Inside
 	}
 	maps.DeleteFunc(s.tunnels, func(peer string, _ *place) bool { return !stay[peer] })
 }
@@ -85,15 +85,28 @@ const (
 
 func (r reason) String() string { return [reasons]string{"echo_rate", "echo_unsent"}[r] }
 
-// Drops returns how many packets that the Stack took were dropped, by reason, since New.
-func (s *Stack) Drops() map[string]uint64 {
+// Drops returns how many packets that the Stack took from a tunnel were dropped, by reason, since it is in that.
+func (s *Stack) Drops(peer string) map[string]uint64 {
 	out := map[string]uint64{}
-	for r := range reasons {
-		if n := s.drops[r].Load(); n != 0 {
-			out[r.String()] = n
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.tunnels[peer]; t != nil {
+		for r, n := range t.drops {
+			if n != 0 {
+				out[reason(r).String()] = n
+			}
 		}
 	}
 	return out
+}
+
+// drop counts a packet.
+func (s *Stack) drop(peer string, why reason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.tunnels[peer]; t != nil {
+		t.drops[why]++
+	}
 }
 
 // insideOf returns our address in a tunnel.

@@ -22,6 +22,7 @@ import (
 	"twinbore/routing/kernel"
 	"twinbore/tunnel"
 	"twinbore/tunnel/datapath"
+	"twinbore/tunnel/netstack"
 )
 
 // Build makes a Daemon of a checked configuration: it opens the sockets, the device and the control socket, and nothing
@@ -67,6 +68,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	if n > 1 && !steered(sockets) {
 		d.log.Warn("kernel does not bring the packets of a tunnel to one worker", "hint", "datapath.workers: 1 may be faster")
 	}
+	d.stack = netstack.New(netstack.Config{Send: d.say})
 	d.gateway, err = datapath.New(datapath.Config{
 		Device:         in.device,
 		Queues:         in.queues,
@@ -79,6 +81,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		Acquire:        func(conn string, local, remote esp.Selector) { d.mail.post(acquire{conn, local, remote}) },
 		Spent:          d.spent,
 		Seen:           d.seen,
+		Control:        d.stack.Control,
 	})
 	if err != nil {
 		return nil, err
@@ -105,7 +108,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	d.host, d.kept = in.host, opts.Kept
 	d.routes = newRoutes(d.log, in.host, d.gateway)
 	d.loop = &loop{
-		log: d.log, mail: d.mail, recorder: d.recorder, timeline: d.timeline, engine: d.engine, gateway: d.gateway, routes: d.routes, keeper: d.keeper,
+		log: d.log, mail: d.mail, recorder: d.recorder, timeline: d.timeline, engine: d.engine, gateway: d.gateway, stack: d.stack, routes: d.routes, keeper: d.keeper,
 		finder:  finder{lookup: newResolver(systemLookup).lookup, route: routeTo, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
 		head:    head,
 		started: time.Now(), ends: map[string]*end{}, deleted: make(chan struct{}),

@@ -12,6 +12,7 @@ import (
 	"twinbore/ike/session"
 	"twinbore/tunnel"
 	"twinbore/tunnel/datapath"
+	"twinbore/tunnel/netstack"
 	"twinbore/tunnel/transport"
 	"twinbore/tunnel/tun"
 )
@@ -52,6 +53,7 @@ type Daemon struct {
 	keeper   *keeper
 	engine   *ike.Engine
 	gateway  *datapath.Gateway
+	stack    *netstack.Stack
 	host     host // nil: the host is left alone
 	bare     bool // there are sockets for ESP without UDP
 	routes   *routes

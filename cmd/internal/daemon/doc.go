@@ -8,6 +8,10 @@
 //	   host's network ── stirred ─────────┤          (one goroutine)       ├──► recorder and timeline: what logs and events show
 //	   api ── questions, orders ──────────┘                                └──► log: the operator's timeline
 //
+// Beside the loop, the gateway and the stack inside the tunnels (netstack.go) give each other packets of the gateway itself:
+//
+//	gateway ── Control ──► netstack.Stack ── Send ──► gateway
+//
 // Who owns what: the loop's goroutine owns the connections, which decide (package tunnel), the domains' tables (domains.go),
 // which say who carries what, and what the status shows of SAs. The routes goroutine owns the host's tables and is told the whole wanted state each time. Everything else
 // belongs to the packages that are wired here. Goroutines are started by Run alone, which returns when all have ended.

@@ -101,13 +101,17 @@ func (l *loop) assign() (changed bool) {
 	return changed
 }
 
-// setForwarding tells the data path of all connections.
+// setForwarding tells the data path of all connections, and the stack inside them.
 func (l *loop) setForwarding() error {
 	var all []datapath.Connection
 	for _, c := range l.conns {
 		all = append(all, c.forward)
 	}
-	return l.gateway.SetConnections(all)
+	if err := l.gateway.SetConnections(all); err != nil {
+		return err
+	}
+	l.stack.SetTunnels(voices(all))
+	return nil
 }
 
 // publish tells the routes what the host's table is to have: every network, up or not.

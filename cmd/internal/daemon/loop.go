@@ -14,6 +14,7 @@ import (
 	"twinbore/ike/session"
 	"twinbore/tunnel"
 	"twinbore/tunnel/datapath"
+	"twinbore/tunnel/netstack"
 )
 
 // What comes into the loop by mail, besides session.Event.
@@ -54,6 +55,7 @@ type loop struct {
 	timeline *timeline
 	engine   *ike.Engine
 	gateway  *datapath.Gateway
+	stack    *netstack.Stack
 	routes   *routes
 	domains  []*domainTable
 	keeper   *keeper

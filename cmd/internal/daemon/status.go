@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -71,6 +72,7 @@ func (l *loop) showTunnel(now time.Time, e *end, report tunnel.TunnelReport) api
 		out.Children = append(out.Children, shown)
 	}
 	t := l.gateway.Traffic(e.peer)
+	maps.Copy(t.Drops, l.stack.Drops(e.peer))
 	out.Traffic = api.Traffic{RXBytes: t.RxBytes, TXBytes: t.TxBytes, RXPackets: t.RxPackets, TXPackets: t.TxPackets, Drops: t.Drops,
 		LatePackets: t.LatePackets, LateBy: t.LateBy}
 	if !t.LastRx.IsZero() {

@@ -1,0 +1,72 @@
+package daemon
+
+import (
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"twinbore/tunnel/netstack"
+)
+
+// R31, decision 2: our inside addresses answer, by each tunnel, whichever carries traffic; no host has to have them.
+func TestInsideAddressesAnswerPing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, left, right := world(t)
+		left.want("1: UP UP", 2*time.Second)
+		right.want("1: UP UP", 2*time.Second)
+		var got []netstack.Answer
+		pings := left.d.stack.Pings(func(a netstack.Answer) { got = append(got, a) })
+		defer pings.Close()
+		for i, target := range []string{"169.254.1.1", "169.254.2.1"} {
+			peer, addr := "hq/"+string(rune('1'+i)), netip.MustParseAddr(target)
+			if err := pings.Send(netstack.Ping{Peer: peer, Target: addr, Seq: 1, Size: 56}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+			if len(got) != 1 || got[0].Verdict != netstack.Reply || got[0].From != addr || got[0].Peer != peer || got[0].RTT < 20*time.Millisecond || got[0].RTT > 25*time.Millisecond {
+				t.Errorf("by %s to %v: %+v, want one reply after 20 ms", peer, addr, got)
+			}
+			got = nil
+		}
+		if n := len(left.host.In) + len(right.host.In); n != 0 {
+			t.Errorf("the hosts saw %d packets of it", n)
+		}
+	})
+}
+
+// A host of ours may have the inside address as well, as it has beside a kernel: its own pings come back to it.
+func TestPingsOfTheHostAreItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, left, _ := world(t)
+		left.want("1: UP UP", 2*time.Second)
+		ask := echoRequest(netip.MustParseAddr("169.254.1.2"), netip.MustParseAddr("169.254.1.1"))
+		left.host.Out <- ask
+		time.Sleep(100 * time.Millisecond)
+		select {
+		case b := <-left.host.In:
+			if len(b) != len(ask) || b[20] != 0 || string(b[24:]) != string(ask[24:]) {
+				t.Errorf("asked % x, and the host got % x", ask, b)
+			}
+		default:
+			t.Error("the host got no answer")
+		}
+	})
+}
+
+// echoRequest is one of a program on the host.
+func echoRequest(src, dst netip.Addr) []byte {
+	b := packet(src, dst, 0)
+	b[9] = 1
+	copy(b[20:], []byte{8, 0, 0, 0, 0x12, 0x34, 0, 1, 'p', 'i', 'n', 'g'})
+	for _, part := range []struct{ from, to, at int }{{0, 20, 10}, {20, 32, 22}} {
+		b[part.at], b[part.at+1] = 0, 0
+		var sum uint32
+		for i := part.from; i < part.to; i += 2 {
+			sum += uint32(b[i])<<8 | uint32(b[i+1])
+		}
+		sum = ^(sum>>16 + sum&0xffff)
+		b[part.at], b[part.at+1] = byte(sum>>8), byte(sum)
+	}
+	return b
+}
