@@ -24,6 +24,7 @@ var commands = []func(*app) *cobra.Command{
 	newRestart,
 	newRekey,
 	newRoute,
+	newRotatePSK,
 	newLogs,
 	newEvents,
 	newDemo,

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,23 +67,23 @@ func (c *Client) Act(ctx context.Context, a Action) (Done, error) {
 // maxAnswer is far more than the status of 10,000 connections.
 const maxAnswer = 256 << 20 // octets
 
-// do asks and reads the answer whole.
-func (c *Client) do(ctx context.Context, method, path string) ([]byte, error) {
-	resp, err := c.open(ctx, method, path)
+// do asks, with a body in JSON or none, and reads the answer whole.
+func (c *Client) do(ctx context.Context, method, path string, body ...byte) ([]byte, error) {
+	resp, err := c.open(ctx, method, path, body...)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s (%v)", ErrNotReachable, c.socket, err)
 	}
-	return body, nil
+	return answer, nil
 }
 
 // open asks, and returns an answer that is no refusal; the caller closes its body.
-func (c *Client) open(ctx context.Context, method, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://twinbore"+path, nil)
+func (c *Client) open(ctx context.Context, method, path string, body ...byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://twinbore"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func (c *Client) open(ctx context.Context, method, path string) (*http.Response,
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	refusal, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s (%v)", ErrNotReachable, c.socket, err)
 	}
@@ -105,7 +106,7 @@ func (c *Client) open(ctx context.Context, method, path string) (*http.Response,
 		return nil, fmt.Errorf("daemon at %s: %s %s: %s", c.socket, method, path, resp.Status)
 	}
 	p := new(Problem)
-	if err := json.Unmarshal(body, p); err != nil {
+	if err := json.Unmarshal(refusal, p); err != nil {
 		return nil, fmt.Errorf("daemon at %s: %s %s: %s", c.socket, method, path, resp.Status)
 	}
 	if p.Reason == PermissionDenied {

@@ -22,6 +22,7 @@ const (
 	NotUp            = "NOT_UP"        // what was asked for needs a tunnel that is UP
 	Conflict         = "CONFLICT"      // it cannot be beside what is there; detail says what
 	NotKept          = "NOT_KEPT"      // what was asked for could not be kept, and has not been done
+	NotPossible      = "NOT_POSSIBLE"  // the daemon cannot do it as things are set up
 	ShuttingDown     = "SHUTTING_DOWN" // the daemon is about to end
 	Busy             = "BUSY"          // too many ask for the same
 )
@@ -33,6 +34,7 @@ var statuses = map[string]int{
 	NotUp:            http.StatusConflict,
 	Conflict:         http.StatusConflict,
 	NotKept:          http.StatusInsufficientStorage,
+	NotPossible:      http.StatusConflict,
 	ShuttingDown:     http.StatusServiceUnavailable,
 	Busy:             http.StatusServiceUnavailable,
 }

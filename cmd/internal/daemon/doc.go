@@ -6,6 +6,7 @@
 //	   gateway ── acquire, spent ─────────┤                                ├──► gateway.Choose
 //	   finder ── outer addresses ─────────┼──► mailbox ──► loop ───────────┼──► routes: what the host's table shall hold
 //	   host's network ── stirred ─────────┤          (one goroutine)       ├──► recorder and timeline: what logs and events show
+//	   keeper ── secured ─────────────────┤                                │
 //	   api ── questions, orders ──────────┘                                └──► log: the operator's timeline
 //
 // Beside the loop, the gateway and the stack inside the tunnels (netstack.go) give each other packets of the gateway itself:
@@ -15,6 +16,9 @@
 // Who owns what: the loop's goroutine owns the connections, which decide (package tunnel), the domains' tables (domains.go),
 // which say who carries what, and what the status shows of SAs. The routes goroutine owns the host's tables and is told the whole wanted state each time. Everything else
 // belongs to the packages that are wired here. Goroutines are started by Run alone, which returns when all have ended.
+//
+// The keeper (keeper.go, rotate.go) owns the secrets: it looks them up for a configuration (use, from Daemon.peers) and again
+// at every refresh, and gives the engine what has changed. Nobody else gives the engine secrets.
 //
 // Ending (stop.go): connections are deleted, which closes their SAs at the peers and takes their routes away; that has
 // 1.2 s, and what has not answered by then is dropped. Then engine, data path and routes end, 2 s in all.

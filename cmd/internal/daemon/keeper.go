@@ -94,7 +94,9 @@ func (k *keeper) run(ctx context.Context) {
 			return
 		case <-k.stir:
 		case <-timer.C:
-			k.lookAt(ctx, func(p *patience) bool { return !p.at.IsZero() && !p.at.After(time.Now()) })
+			k.looking.Lock()
+			k.lookAgain(ctx, "the secret has changed at its place", func(_ string, p *patience) bool { return !p.at.IsZero() && !p.at.After(time.Now()) })
+			k.looking.Unlock()
 		}
 	}
 }
@@ -117,15 +119,14 @@ func (k *keeper) stirUp() {
 	}
 }
 
-// lookAt looks again at the connections whose patience is picked, and gives the engine what has changed.
-func (k *keeper) lookAt(ctx context.Context, pick func(*patience) bool) {
-	k.looking.Lock()
-	defer k.looking.Unlock()
+// lookAgain looks again at the connections that are picked, and gives the engine what has changed, and how. The caller holds
+// looking.
+func (k *keeper) lookAgain(ctx context.Context, how string, pick func(conn string, p *patience) bool) {
 	k.mu.Lock()
 	cfg, before := k.cfg, maps.Clone(k.found)
 	var due []int
 	for i, c := range cfg.Connections {
-		if p := k.again[c.Name]; p != nil && pick(p) {
+		if p := k.again[c.Name]; p != nil && pick(c.Name, p) {
 			due = append(due, i)
 		}
 	}
@@ -140,13 +141,13 @@ func (k *keeper) lookAt(ctx context.Context, pick func(*patience) bool) {
 	for _, i := range due {
 		for _, t := range cfg.Connections[i].Tunnels {
 			peer := cfg.Connections[i].Name + "/" + t.Name
-			k.hand(peer, before[peer], after[peer])
+			k.hand(peer, how, before[peer], after[peer])
 		}
 	}
 }
 
-// hand gives the engine what is new about a tunnel, and says so.
-func (k *keeper) hand(peer string, old, now credential) {
+// hand gives the engine what is new about a tunnel, and says so and how that came.
+func (k *keeper) hand(peer, how string, old, now credential) {
 	if now.same(old) {
 		return
 	}
@@ -158,7 +159,7 @@ func (k *keeper) hand(peer string, old, now credential) {
 		k.log.Info("secret available", "peer", peer)
 		k.tell(peer)
 	case !bytes.Equal(old.proof(peer), now.proof(peer)):
-		k.rotated(peer, "the secret has changed at its place")
+		k.rotated(peer, how)
 	}
 }
 
