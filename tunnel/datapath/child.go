@@ -14,7 +14,8 @@ import (
 type tunnel struct {
 	peer string // "connection/tunnel"
 	conn *conn
-	seed uint64 // of its weights
+	seed uint64        // of its weights
+	term atomic.Uint32 // ends when the tunnel is fit for nothing: what was remembered of it counts no more
 
 	children []*child              // installed, oldest first; guarded by the Gateway's mu
 	gone     bool                  // not in the policy any more; guarded by the Gateway's mu
@@ -216,6 +217,9 @@ func (g *Gateway) Remove(id esp.ChildID) {
 	same := func(other *child) bool { return other == c }
 	ready := without(*t.ready.Load(), same)
 	t.ready.Store(&ready)
+	if len(ready) == 0 {
+		t.term.Add(1)
+	}
 	t.children = slices.DeleteFunc(t.children, same)
 	g.dropOuter(c.lane.Load().path)
 	g.retire(t)

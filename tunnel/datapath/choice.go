@@ -5,10 +5,16 @@ import (
 	"slices"
 )
 
-// A choice is the tunnels that carry what a connection sends. It never changes; Choose replaces it as a whole, which
-// moves every flow at once.
+// A choice is the tunnels that carry what a connection sends, and those that may carry answers besides. It never changes; Choose
+// and Follow replace it as a whole, which moves every flow at once.
 type choice struct {
 	tunnels []*tunnel
+	also    []*tunnel
+}
+
+// fit reports whether an answer may leave by t, chosen or not.
+func (k *choice) fit(t *tunnel) bool {
+	return slices.Contains(k.tunnels, t) || slices.Contains(k.also, t)
 }
 
 // pick returns the tunnel for the flow of p, or nil where none can be told. Of several tunnels that have a Child SA it is the
@@ -49,34 +55,66 @@ func (r *rules) hasChild() bool { return slices.ContainsFunc(r.tunnels, (*tunnel
 func (g *Gateway) Choose(connection string, tunnels ...string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c := g.conns[connection]
-	if c == nil || c.rules.Load() == nil {
-		return fmt.Errorf("connection %q is not known to the data path", connection)
+	c, chosen, err := g.tunnelsOf(connection, tunnels)
+	if err != nil {
+		return err
 	}
-	next := new(choice)
-	for _, name := range tunnels {
-		t := g.peers[connection+"/"+name]
-		if t == nil || t.gone {
-			return fmt.Errorf("connection %q has no tunnel %q", connection, name)
-		}
-		if slices.Contains(next.tunnels, t) {
-			return fmt.Errorf("connection %q: tunnel %q is chosen twice", connection, name)
-		}
-		next.tunnels = append(next.tunnels, t)
-	}
-	c.choice.Store(next)
+	c.decide(choice{chosen, c.choice.Load().also})
 	if len(tunnels) > 0 {
 		g.chores.flush(c)
 	}
 	return nil
 }
 
+// Follow names the tunnels of a connection that are up and not to be emptied. An answer leaves by the one by which its flow came
+// in, if that is among them or among the chosen, and as Choose says otherwise (return_path: follow-peer). The flows of a tunnel
+// that is in neither any more are forgotten: they take the chosen one at once, and do not go back by themselves.
+func (g *Gateway) Follow(connection string, tunnels ...string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c, fit, err := g.tunnelsOf(connection, tunnels)
+	if err != nil {
+		return err
+	}
+	c.decide(choice{c.choice.Load().tunnels, fit})
+	return nil
+}
+
+// tunnelsOf returns a connection and tunnels of it by their names. The Gateway's mu is held.
+func (g *Gateway) tunnelsOf(connection string, names []string) (*conn, []*tunnel, error) {
+	c := g.conns[connection]
+	if c == nil || c.rules.Load() == nil {
+		return nil, nil, fmt.Errorf("connection %q is not known to the data path", connection)
+	}
+	var all []*tunnel
+	for _, name := range names {
+		t := g.peers[connection+"/"+name]
+		if t == nil || t.gone {
+			return nil, nil, fmt.Errorf("connection %q has no tunnel %q", connection, name)
+		}
+		if slices.Contains(all, t) {
+			return nil, nil, fmt.Errorf("connection %q: tunnel %q is named twice", connection, name)
+		}
+		all = append(all, t)
+	}
+	return c, all, nil
+}
+
+// decide replaces the choice. The Gateway's mu is held.
+func (c *conn) decide(next choice) {
+	was := c.choice.Swap(&next)
+	for _, t := range slices.Concat(was.tunnels, was.also) {
+		if !next.fit(t) {
+			t.term.Add(1)
+		}
+	}
+}
+
 // unchoose takes a tunnel that is gone out of its connection's choice. The Gateway's mu is held.
 func (t *tunnel) unchoose() {
 	have := t.conn.choice.Load()
-	if !slices.Contains(have.tunnels, t) {
-		return
+	rest := func(tunnels []*tunnel) []*tunnel {
+		return slices.DeleteFunc(slices.Clone(tunnels), func(other *tunnel) bool { return other == t })
 	}
-	rest := slices.DeleteFunc(slices.Clone(have.tunnels), func(other *tunnel) bool { return other == t })
-	t.conn.choice.Store(&choice{tunnels: rest})
+	t.conn.decide(choice{rest(have.tunnels), rest(have.also)})
 }

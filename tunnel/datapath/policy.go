@@ -57,6 +57,7 @@ type rules struct {
 	local        []netip.Prefix
 	sources      []netip.Prefix
 	tunnels      []*tunnel
+	followed     *followed
 	inside       []netip.Addr // of each tunnel; the zero Addr for none
 	insidePeers  []netip.Addr
 	pathMTU, mss int
@@ -131,6 +132,11 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 				outer = outer.With(w.Outer)
 			}
 		}
+		if was := c.rules.Load(); was != nil && slices.Equal(was.tunnels, r.tunnels) {
+			r.followed = was.followed
+		} else {
+			r.followed = newFollowed(r.tunnels)
+		}
 		c.rules.Store(r)
 		next.conns = append(next.conns, c)
 	}
@@ -162,7 +168,7 @@ func (g *Gateway) forget(keep map[*conn]bool, stay map[*tunnel]bool) {
 	for _, c := range g.conns {
 		if !keep[c] {
 			c.rules.Store(nil)
-			c.choice.Store(new(choice))
+			c.decide(choice{})
 			c.waiting.clear(&g.drops)
 		}
 	}

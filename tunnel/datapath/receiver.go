@@ -244,8 +244,11 @@ func (w *receiver) packet(c *child, inner, b []byte) {
 		if r.domain != w.domain {
 			w.enter(r.domain)
 		}
-		if to == toDevice && w.passed.remember(&p) {
-			w.passedBy = c
+		if to == toDevice {
+			r.followed.note(&p, t, t.conn.choice.Load(), w.now)
+			if w.passed.remember(&p) {
+				w.passedBy = c
+			}
 		}
 	}
 	if clampMSS(inner, &p, c.lane.Load().mtu, t.conn.mss()) {

@@ -113,14 +113,18 @@ func (s *sender) frame(f *tun.Frame) {
 		return
 	}
 	var t *tunnel
-	if e.Tunnel != fib.Active {
+	var ch *child
+	var any bool
+	if e.Tunnel == fib.Active {
+		t, ch, any = s.way(c, r, b, &p)
+	} else {
 		t = r.tunnels[e.Tunnel]
-	} else if t = c.choice.Load().pick(&p); t == nil {
+		ch, any = t.outbound(b, &p, s.worker)
+	}
+	switch {
+	case t == nil:
 		s.hold(c, c.canSend, f)
 		return
-	}
-	ch, any := t.outbound(b, &p, s.worker)
-	switch {
 	case !any:
 		s.hold(c, t.canSend, f)
 		return
@@ -132,6 +136,23 @@ func (s *sender) frame(f *tun.Frame) {
 		s.flow.child, s.flow.rules = ch, r
 	}
 	s.fit(ch, r, f, &p)
+}
+
+// way returns the tunnel by which a packet leaves, nil for none, and what that says of it: the one by which its flow comes in
+// where that was remembered, else the chosen one.
+func (s *sender) way(c *conn, r *rules, b []byte, p *packet) (t *tunnel, ch *child, any bool) {
+	k := c.choice.Load()
+	if r.followed.live(s.now) {
+		if t = r.followed.tunnelOf(p, k, s.now); t != nil {
+			if ch, any = t.outbound(b, p, s.worker); ch != nil {
+				return t, ch, any
+			}
+		}
+	}
+	if t = k.pick(p); t != nil {
+		ch, any = t.outbound(b, p, s.worker)
+	}
+	return t, ch, any
 }
 
 // hold keeps a packet until there is a Child SA, and asks for one (R23). Nothing of it leaves in clear (TS-06). sendable
