@@ -35,7 +35,8 @@
 //     from one to another (F11, domain.go).
 //   - Which connection: the longest prefix (R33); none: dropped (R34). A connection's own networks also bound
 //     who may use it and what the peer may reach (R13, R45). A packet from one peer never goes to another.
-//   - Which tunnel: the one that Choose named last, or of several the one that the hash of the flow prefers (choice.go). What
+//   - Which tunnel: the one by which the flow came in, if that is another than would be chosen and may carry answers
+//     (follow.go); else the one that Choose named last, or of several the one that the hash of the flow prefers (choice.go). What
 //     arrives is taken from each tunnel of a connection, since the two ends may choose differently for a while (R21, TS-07),
 //     but never from another connection's.
 //   - Which child: the newest activated whose selectors match, or of its lot the worker's own (lot.go, RFC 9611); an

@@ -83,9 +83,10 @@ type connection struct {
 	encap     config.Encap
 	logic     *tunnel.Connection
 	ends      []*end
-	up        bool    // its routes are
-	onTraffic bool    // a packet makes it begin
-	waiting   acquire // the last of these packets
+	followed  []string // the tunnels by which answers may leave
+	up        bool     // its routes are
+	onTraffic bool     // a packet makes it begin
+	waiting   acquire  // the last of these packets
 	waitingAt time.Time
 	wake      time.Time
 }
@@ -213,6 +214,9 @@ func (l *loop) tell(ctx context.Context, now time.Time, c *connection, ev tunnel
 	}
 	for _, ch := range out.Changes {
 		l.record(now, c, ch)
+	}
+	if len(out.Changes) > 0 || ev.Kind == tunnel.Drain || ev.Kind == tunnel.Undrain {
+		l.follow(now, c)
 	}
 	if len(out.Changes) > 0 {
 		l.checkDeleted(now)
