@@ -66,6 +66,10 @@ var secretKind = func() kind[secret.Ref] {
 			return
 		}
 		ref := refs[0]
+		if ref.Kind == secret.Generate && d.encoding != "" && d.encoding != secret.Text {
+			r.refuse(p, "a generated secret is text", "", "leave encoding out")
+			return
+		}
 		ref.Encoding = d.encoding
 		*into = ref
 	}}
