@@ -25,39 +25,45 @@ type command struct {
 // commands are all that a script can say. HOST is a name of doc.go's drawing. What waits for a state takes
 // "within DURATION" at its end.
 var commands = map[string]command{
-	"quiet":          {"", 0, (*scenario).doQuiet},                           // few other scenarios run at the same time
-	"gateway":        {"", 0, (*scenario).doGateway},                         // start twinbore on a
-	"peer":           {"", 0, (*scenario).doPeer},                            // start charon on b
-	"certificates":   {"KIND LIKE", 2, (*scenario).doCertificates},           // make them, before gateway and peer
-	"kernel-peer":    {"KIND", 1, (*scenario).doKernelPeer},                  // start strongswan, libreswan or openiked, with a kernel of its own, as b
-	"in-guest":       {"COMMAND…", 1, (*scenario).doInGuest},                 // must succeed there
-	"in-guest-until": {"COMMAND…", 1, (*scenario).doInGuestUntil},            // does
-	"impair":         {"HOW ours|theirs SEEN", 3, (*scenario).doImpair},      // let Libreswan misbehave, and behave again
-	"signal":         {"gateway|peer SIGNAL", 2, (*scenario).doSignal},       // STOP, CONT, or KILL: then it has ended
-	"together":       {"ARG… and ARG…", 3, (*scenario).doTogether},           // a subcommand of twinbore and one of swanctl, both at once
-	"stop":           {"within DURATION", 2, (*scenario).doStop},             // end twinbore by SIGTERM
-	"twinbore":       {"ARG…", 1, (*scenario).doTwinbore},                    // run a subcommand
-	"swanctl":        {"ARG…", 1, (*scenario).doSwanctl},                     // run swanctl at b
-	"swanctl-fails":  {"ARG…", 1, (*scenario).doSwanctlFails},                // run swanctl at b, which must not succeed
-	"tunnel":         {"NAME PATH =|~|is WANT", 4, (*scenario).doTunnel},     // what the status says of a tunnel
-	"connection":     {"PATH =|~|is WANT", 3, (*scenario).doConnection},      // and of the connection
-	"sas":            {"COUNT", 1, (*scenario).doSAs},                        // IKE SAs at b, none of them half-open
-	"charon":         {"REGEXP >=|<= COUNT", 3, (*scenario).doPeerLog},       // lines of charon's log
-	"peer-log":       {"REGEXP >=|<= COUNT", 3, (*scenario).doPeerLog},       // lines of another peer's log
-	"twinbore-log":   {"REGEXP >=|<= COUNT", 3, (*scenario).doGatewayLog},    // and of ours
-	"routes":         {"none|some", 1, (*scenario).doRoutes},                 // of ours in a's tables
-	"ping":           {"HOST ADDR [FROM]", 2, (*scenario).doPing},            // none may be lost
-	"noping":         {"HOST ADDR [FROM]", 2, (*scenario).doNoPing},          // none may come back
-	"iperf":          {"HOST HOST ADDR SECONDS", 4, (*scenario).doIperf},     // TCP there and back
-	"probe":          {"HOST HOST ADDR", 3, (*scenario).doProbe},             // begin 1,000 packets a second
-	"probed":         {"lost|gap <= LIMIT [and …]", 3, (*scenario).doProbed}, // end them and judge
-	"attack":         {"KIND RATE", 2, (*scenario).doAttack},                 // begin to send so many datagrams a second to a, from as many addresses
-	"attacked":       {">= COUNT", 2, (*scenario).doAttacked},                // end all attacks, which have sent so many
-	"burden":         {"<= MEGABYTES", 2, (*scenario).doBurden},              // what the gateway has grown by since the first attack
-	"run":            {"DURATION", 1, (*scenario).doRun},                     // let it run so long
-	"ping-again":     {"HOST ADDR [FROM]", 2, (*scenario).doPingAgain},       // until none is lost
-	"exec":           {"HOST COMMAND…", 2, (*scenario).doExec},               // must succeed
-	"nft":            {"HOST RULE", 2, (*scenario).doNFT},                    // a command of nft
+	"quiet":          {"", 0, (*scenario).doQuiet},                                                             // few other scenarios run at the same time
+	"gateway":        {"", 0, (*scenario).doGateway},                                                           // start twinbore on a
+	"peer":           {"", 0, (*scenario).doPeer},                                                              // start charon on b
+	"certificates":   {"KIND LIKE", 2, (*scenario).doCertificates},                                             // make them, before gateway and peer
+	"kernel-peer":    {"KIND", 1, (*scenario).doKernelPeer},                                                    // start strongswan, libreswan or openiked, with a kernel of its own, as b
+	"in-guest":       {"COMMAND…", 1, (*scenario).doInGuest},                                                   // must succeed there
+	"in-guest-until": {"COMMAND…", 1, (*scenario).doInGuestUntil},                                              // does
+	"impair":         {"HOW ours|theirs SEEN", 3, (*scenario).doImpair},                                        // let Libreswan misbehave, and behave again
+	"signal":         {"gateway|peer SIGNAL", 2, (*scenario).doSignal},                                         // STOP, CONT, or KILL: then it has ended
+	"together":       {"ARG… and ARG…", 3, (*scenario).doTogether},                                             // a subcommand of twinbore and one of swanctl, both at once
+	"stop":           {"within DURATION", 2, (*scenario).doStop},                                               // end twinbore by SIGTERM
+	"twinbore":       {"ARG…", 1, (*scenario).doTwinbore},                                                      // run a subcommand
+	"swanctl":        {"ARG…", 1, (*scenario).doSwanctl},                                                       // run swanctl at b
+	"swanctl-fails":  {"ARG…", 1, (*scenario).doSwanctlFails},                                                  // run swanctl at b, which must not succeed
+	"tunnel":         {"NAME PATH =|~|is WANT", 4, (*scenario).doTunnel},                                       // what the status says of a tunnel
+	"connection":     {"PATH =|~|is WANT", 3, (*scenario).doConnection},                                        // and of the connection
+	"sas":            {"COUNT", 1, (*scenario).doSAs},                                                          // IKE SAs at b, none of them half-open
+	"charon":         {"REGEXP >=|<= COUNT", 3, (*scenario).doPeerLog},                                         // lines of charon's log
+	"peer-log":       {"REGEXP >=|<= COUNT", 3, (*scenario).doPeerLog},                                         // lines of another peer's log
+	"twinbore-log":   {"REGEXP >=|<= COUNT", 3, (*scenario).doGatewayLog},                                      // and of ours
+	"routes":         {"none|some", 1, (*scenario).doRoutes},                                                   // of ours in a's tables
+	"ping":           {"HOST ADDR [FROM]", 2, (*scenario).doPing},                                              // none may be lost
+	"noping":         {"HOST ADDR [FROM]", 2, (*scenario).doNoPing},                                            // none may come back
+	"iperf":          {"HOST HOST ADDR SECONDS", 4, (*scenario).doIperf},                                       // TCP there and back
+	"probe":          {"HOST HOST ADDR", 3, (*scenario).doProbe},                                               // begin 1,000 packets a second
+	"probed":         {"lost|gap <= LIMIT [and …]", 3, (*scenario).doProbed},                                   // end them and judge
+	"stream":         {"", 0, (*scenario).doStream},                                                            // begin 1,000 packets a second from la to lb, and as many back
+	"streamed":       {"there|back|both lost|doubled|percent|gap <= LIMIT [and …]", 4, (*scenario).doStreamed}, // end them and judge each direction
+	"relay":          {"", 0, (*scenario).doRelay},                                                             // disorder what is between a and b
+	"relayed":        {"", 0, (*scenario).doRelayed},                                                           // end it: it must have had packets
+	"descriptors":    {"none|free", 1, (*scenario).doDescriptors},                                              // bound the files that twinbore may open to those that it has, and not any more
+	"twinbore-fails": {"ARG…", 1, (*scenario).doTwinboreFails},                                                 // run a subcommand, which must not succeed
+	"attack":         {"KIND RATE", 2, (*scenario).doAttack},                                                   // begin to send so many datagrams a second to a, from as many addresses
+	"attacked":       {">= COUNT", 2, (*scenario).doAttacked},                                                  // end all attacks, which have sent so many
+	"burden":         {"<= MEGABYTES", 2, (*scenario).doBurden},                                                // what the gateway has grown by since the first attack
+	"run":            {"DURATION", 1, (*scenario).doRun},                                                       // let it run so long
+	"ping-again":     {"HOST ADDR [FROM]", 2, (*scenario).doPingAgain},                                         // until none is lost
+	"exec":           {"HOST COMMAND…", 2, (*scenario).doExec},                                                 // must succeed
+	"nft":            {"HOST RULE", 2, (*scenario).doNFT},                                                      // a command of nft
 }
 
 // doQuiet does nothing: TestScenarios looks for the word before it runs the script.

@@ -21,7 +21,8 @@ import (
 // roleEnv makes the test program one of the two ends of a probe, in the namespace it was started in:
 // "echo ADDR" answers, "probe ADDR" sends 1,000 numbered packets a second until SIGTERM and then says what came back. For
 // benchmarks "flood" sends and "sink" counts, see flood_test.go; "pour" and "drain" compare what they move, see content_test.go;
-// "attack" forges, see attack_test.go; "stream" sends and counts at the same time, see stream_test.go.
+// "attack" forges, see attack_test.go; "stream" sends and counts at the same time, see
+// stream_test.go; "relay" disorders, see relay_test.go.
 const roleEnv = "TWINBORE_INTEROP_ROLE"
 
 func TestMain(m *testing.M) {
@@ -42,6 +43,8 @@ func TestMain(m *testing.M) {
 		err = drain(addr)
 	case "stream":
 		err = stream(addr)
+	case "relay":
+		err = relay(addr)
 	case "attack":
 		err = attack(addr)
 	default:

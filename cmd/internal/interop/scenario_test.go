@@ -118,6 +118,8 @@ type scenario struct {
 	peer    peer         // whichever of the two
 	capture *capture
 	probe   *process
+	stream  *twoWay
+	relay   *process
 	attacks []*process
 	before  burden // before the first of them
 }
