@@ -23,6 +23,7 @@ var commands = []func(*app) *cobra.Command{
 	newDown,
 	newRestart,
 	newRekey,
+	newPing,
 	newRoute,
 	newRotatePSK,
 	newLogs,

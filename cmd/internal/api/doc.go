@@ -10,6 +10,7 @@
 //	POST, DELETE /v1/connections/{connection}/routes                 ?prefix=, once for each: what an operator adds, or takes away again
 //	POST /v1/connections/{connection}/actions/{up|down|restart|rekey}                      ?sa=ike|child with rekey
 //	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{up|down|restart|rekey}
+//	POST /v1/connections/{connection}[/tunnels/{tunnel}]/actions/ping                      ?target=&from=&count=&interval=&timeout=&size=
 //	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/rotate-psk                  {"secret": …, "grace_seconds": …}
 //
 // Errors are RFC 9457 problems with a `reason`. The shape of the status is a contract with programs outside: fields may

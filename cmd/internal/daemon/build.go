@@ -163,7 +163,7 @@ func (d *Daemon) openAPI(cfg config.API, own string) error {
 	d.opened.add(l.Close)
 	d.control = l
 	d.api = api.New(api.Config{
-		Status: d.Status, Act: d.Act, Logs: d.Logs, Events: d.Events,
+		Status: d.Status, Act: d.Act, Logs: d.Logs, Ping: d.Ping, Events: d.Events,
 		Rotate: d.keeper.rotate,
 		Routes: d.Routes, ChangeRoutes: d.ChangeRoutes,
 		Log: d.log,

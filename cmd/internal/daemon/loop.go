@@ -40,6 +40,10 @@ type (
 		done api.Done
 		err  error
 	}
+	roster struct { // which tunnels a name stands for
+		conn, tunnel string
+		reply        chan rostered
+	}
 	stirred struct{} // the host's network has changed
 	secured struct { // a tunnel has a secret, which it had not
 		peer string
@@ -184,6 +188,8 @@ func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
 		if e := l.ends[m.peer]; e != nil { // a retry need not wait for its time
 			l.tell(ctx, now, e.conn, tunnel.Event{Kind: tunnel.Reachable, Tunnel: e.index})
 		}
+	case roster:
+		m.reply <- l.roster(m.conn, m.tunnel)
 	case question:
 		m.reply <- l.status(now)
 	case routeQuestion:

@@ -61,12 +61,18 @@ func echoRequest(src, dst netip.Addr) []byte {
 	copy(b[20:], []byte{8, 0, 0, 0, 0x12, 0x34, 0, 1, 'p', 'i', 'n', 'g'})
 	for _, part := range []struct{ from, to, at int }{{0, 20, 10}, {20, 32, 22}} {
 		b[part.at], b[part.at+1] = 0, 0
-		var sum uint32
-		for i := part.from; i < part.to; i += 2 {
-			sum += uint32(b[i])<<8 | uint32(b[i+1])
-		}
-		sum = ^(sum>>16 + sum&0xffff)
+		sum := checksum(b[part.from:part.to])
 		b[part.at], b[part.at+1] = byte(sum>>8), byte(sum)
 	}
 	return b
+}
+
+// checksum is the Internet checksum (RFC 1071).
+func checksum(b []byte) uint16 {
+	var sum uint32
+	for i := 0; i < len(b); i += 2 {
+		sum += uint32(b[i])<<8 | uint32(b[i+1])
+	}
+	sum = sum>>16 + sum&0xffff
+	return ^uint16(sum + sum>>16)
 }
