@@ -28,7 +28,8 @@ import (
 // Build makes a Daemon of a checked configuration: it opens the sockets, the device and the control socket, and nothing
 // runs before Run. What Build opened is closed when it fails, by Run, and by Close.
 func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, err error) {
-	d := &Daemon{log: opts.Log, mail: newMailbox(), recorder: newRecorder(), ended: make(chan struct{})}
+	d := &Daemon{log: opts.Log, opts: opts, mail: newMailbox(), recorder: newRecorder(), changing: make(chan struct{}, 1), ended: make(chan struct{})}
+	d.cfg.Store(cfg)
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -37,7 +38,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 			d.opened.close()
 		}
 	}()
-	conns := slices.DeleteFunc(slices.Clone(cfg.Connections), func(c config.Connection) bool { return !c.Enabled })
+	conns := enabled(cfg)
 
 	in, err := openInside(cfg.Gateway, conns, opts, &d.opened)
 	if err != nil {
@@ -111,21 +112,18 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		log: d.log, mail: d.mail, recorder: d.recorder, timeline: d.timeline, engine: d.engine, gateway: d.gateway, stack: d.stack, routes: d.routes, keeper: d.keeper,
 		finder:  finder{lookup: newResolver(systemLookup).lookup, route: routeTo, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
 		head:    head,
-		started: time.Now(), ends: map[string]*end{}, deleted: make(chan struct{}),
+		started: time.Now(), ends: map[string]*end{}, parting: map[string]*end{}, parted: make(chan struct{}, 1), deleted: make(chan struct{}),
 	}
 	if opts.Listen == nil { // the outside is this host's own network
 		d.loop.carriers = kernel.Carriers
 		d.watch = func(ctx context.Context) { d.watchHost(ctx, cfg.Gateway.Datapath.TUN.Routes.Protocol) }
 	}
 	for _, c := range conns {
-		if err := d.loop.add(c, opts); err != nil {
+		made, err := newConnection(cfg, c, opts, d.loop.started)
+		if err != nil {
 			return nil, err
 		}
-		last := d.loop.conns[len(d.loop.conns)-1]
-		last.forward, last.backupOf = forwarding(c, cfg.Gateway.Datapath.TUN), cfg.Standing(c)
-		if opts.Kept != nil {
-			last.added = opts.Kept.Added(c.Name)
-		}
+		d.loop.take(made)
 	}
 	d.loop.domains = domainsOf(cfg)
 	if err := d.loop.reroute(); err != nil {
@@ -171,8 +169,8 @@ func (d *Daemon) openAPI(cfg config.API, own string) error {
 	return nil
 }
 
-// add puts a connection into the loop.
-func (l *loop) add(c config.Connection, opts Options) error {
+// newConnection makes what the loop has of a connection.
+func newConnection(cfg *config.Config, c config.Connection, opts Options, now time.Time) (*connection, error) {
 	logic := tunnel.Config{Name: c.Name, PreemptAfter: c.HA.PreemptAfter, Retry: opts.Retry}
 	switch c.Start {
 	case config.StartWait:
@@ -185,13 +183,17 @@ func (l *loop) add(c config.Connection, opts Options) error {
 	}
 	var seed [8]byte
 	if _, err := io.ReadFull(cmp.Or(opts.Rand, rand.Reader), seed[:]); err != nil {
-		return fmt.Errorf("connection %q: seed: %w", c.Name, err)
+		return nil, fmt.Errorf("connection %q: seed: %w", c.Name, err)
 	}
 	logic.Seed = binary.BigEndian.Uint64(seed[:])
 
 	conn := &connection{networks: c.RemoteNetworks, encap: c.Encap, onTraffic: c.Start == config.StartOnTraffic,
 		selective: c.Selectors == config.SelectorsNetworks, shown: api.Connection{Name: c.Name, ID: api.Ptr(c.ID), Role: string(c.Role),
 			Routing: string(c.Routing), Domain: c.Domain}}
+	conn.forward, conn.backupOf = forwarding(c, cfg.Gateway.Datapath.TUN), cfg.Standing(c)
+	if opts.Kept != nil {
+		conn.added = opts.Kept.Added(c.Name)
+	}
 	for i, t := range c.Tunnels {
 		logic.Tunnels = append(logic.Tunnels, tunnel.TunnelConfig{Name: t.Name})
 		if t.Name == c.HA.Prefer {
@@ -205,12 +207,24 @@ func (l *loop) add(c config.Connection, opts Options) error {
 			e.remote = ""
 		}
 		conn.ends = append(conn.ends, e)
-		l.ends[e.peer] = e
-		l.recorder.add(c.Name, t.Name)
 	}
-	conn.logic = tunnel.New(logic, l.started)
-	l.conns = append(l.conns, conn)
-	return nil
+	conn.config = logic
+	conn.logic = tunnel.New(logic, now)
+	return conn, nil
+}
+
+// take puts a connection into the loop.
+func (l *loop) take(c *connection) {
+	for _, e := range c.ends {
+		l.enlist(e)
+	}
+	l.conns = append(l.conns, c)
+}
+
+// enlist makes a tunnel known.
+func (l *loop) enlist(e *end) {
+	l.ends[e.peer] = e
+	l.recorder.add(e.conn.shown.Name, e.name)
 }
 
 // limitsOf translates what strangers may cost. A threshold of 0 half-open IKE SAs is reached by nobody at all; the engine

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"twinbore/cmd/internal/api"
+	"twinbore/config"
 	"twinbore/ike"
 	"twinbore/ike/session"
 	"twinbore/tunnel"
@@ -47,6 +49,9 @@ type Options struct {
 // A Daemon is one gateway. Make it with Build, and either run it once or close it.
 type Daemon struct {
 	log      *slog.Logger
+	opts     Options
+	cfg      atomic.Pointer[config.Config] // that runs
+	changing chan struct{}                 // holds a token while somebody changes the configuration
 	mail     *mailbox
 	recorder *recorder
 	timeline *timeline

@@ -23,10 +23,13 @@ type domainTable struct {
 func domainsOf(cfg *config.Config) []*domainTable {
 	var out []*domainTable
 	for _, d := range cfg.Domains {
-		out = append(out, &domainTable{config: domain.Config{Name: d.Name, Local: cfg.Local(d.Name), Propagate: d.Propagate,
-			MaxStatic: cfg.Gateway.Limits.MaxStaticRoutes}})
+		out = append(out, &domainTable{config: domainOf(cfg, d)})
 	}
 	return out
+}
+
+func domainOf(cfg *config.Config, d config.Domain) domain.Config {
+	return domain.Config{Name: d.Name, Local: cfg.Local(d.Name), Propagate: d.Propagate, MaxStatic: cfg.Gateway.Limits.MaxStaticRoutes}
 }
 
 // reroute makes the tables anew of the connections that there are and what is known of them, and has them used. Whoever adds,

@@ -32,7 +32,7 @@ func (f *finder) find(ctx context.Context, e *end, number int, mail *mailbox) {
 		return
 	}
 	if addr, err := netip.ParseAddr(e.remote); err == nil {
-		mail.post(f.complete(e, number, addr))
+		mail.post(f.complete(e, number, e.local, addr))
 		return
 	}
 	host, local, missed := e.remote, e.local, e.missed
@@ -48,7 +48,7 @@ func (f *finder) find(ctx context.Context, e *end, number int, mail *mailbox) {
 				}
 			}
 			if len(fit) > 0 {
-				mail.post(f.complete(e, number, fit[(slices.Index(fit, missed)+1)%len(fit)]))
+				mail.post(f.complete(e, number, local, fit[(slices.Index(fit, missed)+1)%len(fit)]))
 				return
 			}
 			err = errors.New("it has no address of the family of our own")
@@ -58,10 +58,9 @@ func (f *finder) find(ctx context.Context, e *end, number int, mail *mailbox) {
 	})
 }
 
-// complete finds our own address for a peer's. It reads only what of e never changes.
-func (f *finder) complete(e *end, number int, remote netip.Addr) found {
+// complete finds our own address for a peer's, unless it is local. It does not look into e, which is the loop's.
+func (f *finder) complete(e *end, number int, local, remote netip.Addr) found {
 	out := found{end: e, number: number}
-	local := e.local
 	if !local.IsValid() {
 		var err error
 		if local, err = f.route(remote); err != nil {

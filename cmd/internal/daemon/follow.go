@@ -8,6 +8,9 @@ import (
 // follow tells the data path by which tunnels of a connection answers may leave besides the chosen ones, so that each flow
 // keeps to the tunnel by which the peer sends it: those that are UP and not being drained.
 func (l *loop) follow(now time.Time, c *connection) {
+	if c.gone {
+		return
+	}
 	var fit []string
 	for _, t := range c.logic.Report(now).Tunnels {
 		if t.Up && !t.Draining {

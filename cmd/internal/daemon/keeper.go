@@ -81,6 +81,60 @@ func (k *keeper) use(ctx context.Context, cfg *config.Config) map[string]ike.Sec
 	return out
 }
 
+// A handover is the secrets of another configuration, found and not used yet. Nobody else looks secrets up until it is ended.
+type handover struct {
+	k      *keeper
+	cfg    *config.Config
+	before map[string]credential
+	found  map[int]map[string]credential // by connection that is new or has changed
+}
+
+// prepare looks up the secrets of these connections of another configuration, however long they take. The caller ends the handover.
+func (k *keeper) prepare(ctx context.Context, cfg *config.Config, conns []int) *handover {
+	k.looking.Lock()
+	k.mu.Lock()
+	h := &handover{k: k, cfg: cfg, before: maps.Clone(k.found), found: map[int]map[string]credential{}}
+	k.mu.Unlock()
+	k.lookUp(cfg, conns, h.before, false, func(l looker, i int) {
+		found := l.connection(ctx, cfg, i, h.before)
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		h.found[i] = found
+	})
+	return h
+}
+
+// of returns what was found for a tunnel of connection i.
+func (h *handover) of(i int, peer string) credential { return h.found[i][peer] }
+
+// commit goes on with the other configuration. Tunnels that are not in it are forgotten with their secrets.
+func (h *handover) commit(ctx context.Context) {
+	k := h.k
+	stays, known := map[string]bool{}, map[string]bool{}
+	for _, c := range h.cfg.Connections {
+		if !c.Enabled {
+			continue
+		}
+		stays[c.Name] = true
+		for _, t := range c.Tunnels {
+			known[c.Name+"/"+t.Name] = true
+		}
+	}
+	k.mu.Lock()
+	k.cfg = h.cfg
+	maps.DeleteFunc(k.found, func(peer string, _ credential) bool { return !known[peer] })
+	maps.DeleteFunc(k.again, func(conn string, _ *patience) bool { return !stays[conn] })
+	maps.DeleteFunc(k.told, func(conn string, _ string) bool { return !stays[conn] })
+	k.mu.Unlock()
+	for i, found := range h.found {
+		k.note(ctx, h.cfg, i, found, h.before)
+	}
+	k.stirUp()
+}
+
+// end lets others look secrets up again.
+func (h *handover) end() { h.k.looking.Unlock() }
+
 // run looks at what is due until ctx is done.
 func (k *keeper) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
@@ -171,6 +225,11 @@ func (k *keeper) rotated(peer, how string) {
 
 // look looks up the secrets of some connections, several at once, and notes what came of it and when to look again.
 func (k *keeper) look(ctx context.Context, cfg *config.Config, conns []int, before map[string]credential, quick bool) {
+	k.lookUp(cfg, conns, before, quick, func(l looker, i int) { k.note(ctx, cfg, i, l.connection(ctx, cfg, i, before), before) })
+}
+
+// lookUp calls do for each of these connections, several at once.
+func (k *keeper) lookUp(cfg *config.Config, conns []int, before map[string]credential, quick bool, do func(l looker, i int)) {
 	l := looker{store: secretStore(cfg.Gateway, k.environ), now: time.Now(), quick: quick,
 		weak: func(peer string, ref secret.Ref, s secret.Secret, bits int) { k.judge(peer, ref, s, bits, before) },
 		cert: func(i int, problems config.Problems) { k.complain(cfg.Connections[i].Name, problems) }}
@@ -180,7 +239,7 @@ func (k *keeper) look(ctx context.Context, cfg *config.Config, conns []int, befo
 		room <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-room }()
-			k.note(ctx, cfg, i, l.connection(ctx, cfg, i, before), before)
+			do(l, i)
 		})
 	}
 	wg.Wait()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"twinbore/cmd/internal/api"
@@ -67,6 +68,11 @@ type loop struct {
 	head     api.Gateway // what does not change of the status
 	started  time.Time
 	conns    []*connection
+	leaving  []*connection   // that are not configured any more: their SAs are being deleted
+	parting  map[string]*end // tunnels that are not configured any more, by peer: their SAs are being deleted
+	restarts []*restarts     // of connections
+	parted   chan struct{}   // holds one token when one of these two is gone
+	stopping bool            // nothing more is to come
 	ends     map[string]*end // by peer, "connection/tunnel"
 	deleted  chan struct{}   // closed once every connection is deleted
 
@@ -85,10 +91,12 @@ type connection struct {
 	backupOf  string              // the connection whose networks it may have too
 	forward   datapath.Connection // as the data path has it
 	encap     config.Encap
+	config    tunnel.Config // logic's
 	logic     *tunnel.Connection
 	ends      []*end
 	followed  []string // the tunnels by which answers may leave
 	up        bool     // its routes are
+	gone      bool     // the data path does not know it any more
 	onTraffic bool     // a packet makes it begin
 	waiting   acquire  // the last of these packets
 	waitingAt time.Time
@@ -115,6 +123,7 @@ type end struct {
 	missed   netip.Addr  // the peer's address of the last attempt that brought no IKE SA
 	lost     string      // why the last search found none
 	changed  []time.Time // when the tunnel last came or went, the oldest first
+	partBy   time.Time   // it is not configured any more, and what its peer says is not waited for after this
 }
 
 // run serves the mail and the connections' deadlines until ctx is done.
@@ -139,13 +148,18 @@ func (l *loop) run(ctx context.Context) {
 			l.stirredAt = time.Time{}
 			l.look(ctx, now)
 		}
-		for _, c := range l.conns {
+		for _, c := range l.every() {
 			if !c.wake.IsZero() && !c.wake.After(now) {
 				l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Wake})
 			}
 		}
+		l.restartNext(ctx, now)
+		l.partWith(now)
 	}
 }
+
+// every returns all connections: those that are configured and those that are on their way out.
+func (l *loop) every() []*connection { return slices.Concat(l.conns, l.leaving) }
 
 func (l *loop) nextWake() time.Time {
 	var first time.Time
@@ -153,11 +167,26 @@ func (l *loop) nextWake() time.Time {
 		first = l.lookedUntil
 	}
 	for _, c := range l.conns {
-		if !c.wake.IsZero() && (first.IsZero() || c.wake.Before(first)) {
-			first = c.wake
-		}
+		first = sooner(first, c.wake)
+	}
+	for _, c := range l.leaving {
+		first = sooner(first, c.wake)
+	}
+	for _, e := range l.parting {
+		first = sooner(first, e.partBy)
+	}
+	for _, r := range l.restarts {
+		first = sooner(first, r.until)
 	}
 	return first
+}
+
+// sooner returns the earlier of two times; zero is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
@@ -166,7 +195,10 @@ func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
 		for _, c := range l.conns {
 			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Begin})
 		}
+	case *swap:
+		l.swap(ctx, now, m)
 	case stop:
+		l.stopping = true
 		for _, c := range l.conns {
 			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Delete})
 		}
@@ -207,9 +239,16 @@ func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
 
 // tell gives an event to a connection and does what it answers.
 func (l *loop) tell(ctx context.Context, now time.Time, c *connection, ev tunnel.Event) {
-	out := c.logic.Handle(now, ev)
+	l.obey(ctx, now, c, c.logic.Handle(now, ev))
+	if ev.Kind == tunnel.Drain || ev.Kind == tunnel.Undrain {
+		l.follow(now, c)
+	}
+}
+
+// obey does what a connection has answered.
+func (l *loop) obey(ctx context.Context, now time.Time, c *connection, out tunnel.Output) {
 	c.wake = out.Wake
-	if out.Choose.Changed { // first: packets are waiting for it
+	if out.Choose.Changed && !c.gone { // first: packets are waiting for it
 		l.choose(c, out.Choose.Tunnels)
 	}
 	for _, cmd := range out.IKE {
@@ -221,10 +260,8 @@ func (l *loop) tell(ctx context.Context, now time.Time, c *connection, ev tunnel
 	for _, ch := range out.Changes {
 		l.record(now, c, ch)
 	}
-	if len(out.Changes) > 0 || ev.Kind == tunnel.Drain || ev.Kind == tunnel.Undrain {
-		l.follow(now, c)
-	}
 	if len(out.Changes) > 0 {
+		l.follow(now, c)
 		l.checkDeleted(now)
 	}
 }
@@ -288,9 +325,13 @@ func (l *loop) start(ctx context.Context, now time.Time, f found) {
 // packetWaits is how long a packet that waits says what to ask for; it is not kept longer either.
 const packetWaits = 10 * time.Second
 
-// checkDeleted says when nothing is left.
+// checkDeleted forgets connections whose time is over, and says when nothing is left at the end.
 func (l *loop) checkDeleted(now time.Time) {
-	for _, c := range l.conns {
+	l.partWith(now)
+	if !l.stopping {
+		return
+	}
+	for _, c := range l.every() {
 		if c.logic.Report(now).State != tunnel.Deleted {
 			return
 		}

@@ -27,6 +27,10 @@ func (l *loop) observe(ctx context.Context, now time.Time, ev session.Event) {
 	}
 	e := l.ends[ev.Peer]
 	if e == nil {
+		if e = l.parting[ev.Peer]; e != nil {
+			e.note(ev)
+			l.partWith(now)
+		}
 		return
 	}
 	e.note(ev)

@@ -22,17 +22,25 @@ func (d *Daemon) peers(ctx context.Context, cfg *config.Config, opts Options) ([
 			continue
 		}
 		for _, t := range c.Tunnels {
-			p, err := peerOf(cfg.Gateway, c, t, opts)
+			p, err := d.peer(cfg.Gateway, c, t, opts, secrets[c.Name+"/"+t.Name])
 			if err != nil {
-				return nil, fmt.Errorf("tunnel %s: %w", p.Peer, err)
+				return nil, err
 			}
-			s := secrets[p.Peer]
-			p.LocalID, p.Auth, p.PPK = s.LocalID, s.Auth, s.PPK
-			p.Encap = d.encapOf(c.Encap)
 			peers = append(peers, p)
 		}
 	}
 	return peers, nil
+}
+
+// peer is one tunnel for the engine.
+func (d *Daemon) peer(g config.Gateway, c config.Connection, t config.Tunnel, opts Options, s ike.Secrets) (ike.Peer, error) {
+	p, err := peerOf(g, c, t, opts)
+	if err != nil {
+		return p, fmt.Errorf("tunnel %s: %w", p.Peer, err)
+	}
+	p.LocalID, p.Auth, p.PPK = s.LocalID, s.Auth, s.PPK
+	p.Encap = d.encapOf(c.Encap)
+	return p, nil
 }
 
 // peerOf translates one tunnel.

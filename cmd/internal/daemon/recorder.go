@@ -64,6 +64,13 @@ func (r *recorder) add(conn, tunnel string) {
 	r.tapes[conn+"/"+tunnel] = &tape{conn: conn, tunnel: tunnel}
 }
 
+// forget lets go of a tunnel and of what was kept of it.
+func (r *recorder) forget(peer string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.tapes, peer)
+}
+
 // put keeps one entry of a peer, "connection/tunnel".
 func (r *recorder) put(peer string, message bool, e api.LogEntry) {
 	r.mu.Lock()

@@ -22,6 +22,8 @@ type host interface {
 	routing.Sink
 	// PinPeers keeps packets to these outer addresses, and to no others, on the host's own routes.
 	PinPeers(ctx context.Context, peers []netip.Addr) error
+	// SetLink gives the device these inside addresses and this MTU in octets.
+	SetLink(addrs []netip.Prefix, mtu int) error
 	// Close removes everything of ours.
 	Close() error
 }
@@ -60,6 +62,17 @@ func (r *routes) pin(tunnel string, peer netip.Addr) {
 	r.peers[tunnel] = peer
 	r.mu.Unlock()
 	if changed {
+		r.nudge()
+	}
+}
+
+// unpin forgets where a tunnel's peer is.
+func (r *routes) unpin(tunnel string) {
+	r.mu.Lock()
+	_, known := r.peers[tunnel]
+	delete(r.peers, tunnel)
+	r.mu.Unlock()
+	if known {
 		r.nudge()
 	}
 }

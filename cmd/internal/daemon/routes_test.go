@@ -52,6 +52,13 @@ func (h *paperHost) PinPeers(_ context.Context, peers []netip.Addr) error {
 	return nil
 }
 
+func (h *paperHost) SetLink(addrs []netip.Prefix, mtu int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.note(fmt.Sprintf("device: %v, %d octets", addrs, mtu))
+	return h.fail
+}
+
 func (h *paperHost) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

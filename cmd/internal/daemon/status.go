@@ -18,7 +18,7 @@ func (l *loop) status(now time.Time) api.Status {
 	st := api.Status{SchemaVersion: api.SchemaVersion, Gateway: l.head, Connections: []api.Connection{}}
 	st.Gateway.UptimeSeconds = int64(now.Sub(l.started) / time.Second)
 	routes := l.routesOf()
-	for _, c := range l.conns {
+	for _, c := range l.every() {
 		st.Connections = append(st.Connections, l.showConnection(now, c, routes[c]))
 	}
 	return st

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -106,6 +107,13 @@ func (l *timeline) mayTell(now time.Time, key string, h *happening) bool {
 	}
 	*s = silence{until: now.Add(again)}
 	return true
+}
+
+// forget lets go of what is remembered of a tunnel, but for its events.
+func (l *timeline) forget(peer string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.quiet, func(key string, _ *silence) bool { return strings.HasPrefix(key, peer+" ") })
 }
 
 // read is api.Config.Events.
