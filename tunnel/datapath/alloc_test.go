@@ -9,6 +9,7 @@ import (
 	"twinbore/esp"
 	"twinbore/esp/protect"
 	"twinbore/tunnel/transport"
+	"twinbore/tunnel/tun"
 )
 
 // Not with the race detector, which makes sync.Pool forget at random.
@@ -66,5 +67,58 @@ func TestPacketsCostNoAllocation(t *testing.T) { // DOS-10
 		if b.packets == 0 || b.datagrams == 0 {
 			t.Errorf("%d packets to the device, %d to the socket: the test shows nothing", b.packets, b.datagrams)
 		}
+	}
+}
+
+func TestDecisionsCostNoAllocation(t *testing.T) { // DOS-10
+	b := newBench(t, protect.AES128GCM16)
+	second := b.alsoBy("hq/2", secondPeerOuter)
+	conns := parisConnections()
+	for port := range uint16(16) {
+		rule := FilterRule{Deny: true, Proto: protoTCP, FromPort: port + 1, ToPort: port + 1}
+		conns[0].Filter.In, conns[0].Filter.Out = append(conns[0].Filter.In, rule), append(conns[0].Filter.Out, rule)
+	}
+	if err := b.g.SetConnections(conns); err != nil {
+		t.Fatal(err)
+	}
+	choose := func(tunnels ...string) {
+		t.Helper()
+		if err := b.g.Choose("hq", tunnels...); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.g.Follow("hq", "1", "2"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	messages, at := messageSlots(16), 0
+	var flows []*tun.Frame
+	for _, pkt := range manyFlows(paris, hq, 64) {
+		flows = append(flows, whole(pkt))
+	}
+	answered := manyFlows(hq, paris, 64)
+	denied := whole(tcp(paris, hq, 1, 5, tcpSYN))
+	b.far = second
+	for _, tt := range []struct {
+		name   string
+		chosen []string
+		f      func()
+	}{
+		{"out, past a filter", []string{"1"}, func() { at++; b.out(16, flows[at%64]) }},
+		{"out, denied", []string{"1"}, func() { b.out(16, denied) }},
+		{"out, by one of two", []string{"1", "2"}, func() { at++; b.out(16, flows[at%64]) }},
+		{"in by a tunnel that is not chosen", []string{"1"}, func() { at++; b.in(messages, answered[at%64]) }},
+		{"out, while flows are followed", []string{"1"}, func() { at++; b.out(16, flows[at%64]) }},
+	} {
+		choose(tt.chosen...)
+		tt.f() // the first flow that is remembered makes room for all
+		if n := testing.AllocsPerRun(20, tt.f); n != 0 {
+			t.Errorf("%s: %v allocations for 16 packets", tt.name, n)
+		}
+	}
+	if f := b.g.conns["hq"].rules.Load().followed; f.slots.Load() == nil {
+		t.Error("no flow was followed: the test shows nothing")
+	}
+	if b.g.Drops()["filter_out"] == 0 {
+		t.Error("nothing was denied: the test shows nothing")
 	}
 }

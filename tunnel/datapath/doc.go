@@ -35,6 +35,8 @@
 //     from one to another (F11, domain.go).
 //   - Which connection: the longest prefix (R33); none: dropped (R34). A connection's own networks also bound
 //     who may use it and what the peer may reach (R13, R45). A packet from one peer never goes to another.
+//   - Which packets: what the connection's filter does not deny (R47, filter.go), after all of the above and before a tunnel is
+//     asked for.
 //   - Which tunnel: the one by which the flow came in, if that is another than would be chosen and may carry answers
 //     (follow.go); else the one that Choose named last, or of several the one that the hash of the flow prefers (choice.go). What
 //     arrives is taken from each tunnel of a connection, since the two ends may choose differently for a while (R21, TS-07),
@@ -59,7 +61,7 @@
 // Addresses are never translated (R46). The inner TTL is not touched: the kernel has counted the hop. DSCP and ECN go to the
 // outer header; of the outer header ECN alone comes back (ecn.go).
 //
-// Not done here: forwarding between two peers (hub); filters.
+// Not done here: forwarding between two peers (hub); state in filters.
 //
 // Start reading at gateway.go, then sender.go and outbox.go, receiver.go and join.go.
 package datapath

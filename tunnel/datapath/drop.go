@@ -32,12 +32,14 @@ const (
 	congested                  // met congestion on the outer way, and its sender does not know ECN (RFC 6040 §4.2)
 	inboxFull                  // an IKE message that found the engine's inbox full
 	controlFull                // control traffic that found its queue full
+	filterIn                   // denied by the connection's filter, from the peer (R47)
+	filterOut                  // denied by the connection's filter, to the peer
 	reasons
 )
 
 func (r reason) String() string {
 	return [reasons]string{"malformed", "inner", "unknown_spi", "auth", "replay", "dummy", "ts", "spoofed", "no_route", "policy",
-		"no_sa", "mtu", "loop", "seq_exhausted", "expired", "internal", "send_error", "tun_error", "ecn", "inbox_full", "control_full"}[r]
+		"no_sa", "mtu", "loop", "seq_exhausted", "expired", "internal", "send_error", "tun_error", "ecn", "inbox_full", "control_full", "filter_in", "filter_out"}[r]
 }
 
 // drops counts by reason. It is safe for concurrent use.

@@ -24,6 +24,7 @@ type Connection struct {
 	MSS      int // upper bound of TCP's segment size; 0: what the MTU leaves
 	// Domain is the name of one of the Gateway's domains; "" is DefaultDomain.
 	Domain string
+	Filter Filter
 }
 
 // A Tunnel is one of a connection's tunnels; its peer's name is "connection/tunnel".
@@ -61,6 +62,7 @@ type rules struct {
 	inside       []netip.Addr // of each tunnel; the zero Addr for none
 	insidePeers  []netip.Addr
 	pathMTU, mss int
+	filter       Filter
 }
 
 // ours returns the length of the longest of our networks that contains addr, and whether one does.
@@ -109,7 +111,8 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 	for _, want := range conns {
 		c := g.connOf(want.Name)
 		keep[c] = true
-		r := &rules{domain: g.domainOf(want.Domain), local: slices.Clone(want.Local), sources: slices.Clone(want.Sources), pathMTU: want.PathMTU, mss: want.MSS}
+		r := &rules{domain: g.domainOf(want.Domain), local: slices.Clone(want.Local), sources: slices.Clone(want.Sources), pathMTU: want.PathMTU, mss: want.MSS,
+			filter: Filter{slices.Clone(want.Filter.In), slices.Clone(want.Filter.Out)}}
 		if r.pathMTU == 0 {
 			r.pathMTU = defaultPathMTU
 		}

@@ -136,6 +136,10 @@ func (g *Gateway) hand() {
 			p.tunnel.drops.add(noRoute)
 			continue
 		}
+		if q, ok := parse(p.buf[tun.Room:]); !ok || denies(r.filter.In, &q) {
+			p.tunnel.drops.add(filterIn)
+			continue
+		}
 		g.queueOf(r.domain, 0).write([]tun.Frame{{Buf: p.buf, At: tun.Room, N: len(p.buf) - tun.Room}}, &g.drops)
 	}
 }

@@ -241,6 +241,10 @@ func (w *receiver) packet(c *child, inner, b []byte) {
 			t.drops.add(why)
 			return
 		}
+		if to == toDevice && denies(r.filter.In, &p) {
+			t.drops.add(filterIn)
+			return
+		}
 		if r.domain != w.domain {
 			w.enter(r.domain)
 		}

@@ -122,6 +122,9 @@ func (s *sender) frame(f *tun.Frame) {
 		ch, any = t.outbound(b, &p, s.worker)
 	}
 	switch {
+	case denies(r.filter.Out, &p):
+		s.denied(t)
+		return
 	case t == nil:
 		s.hold(c, c.canSend, f)
 		return
@@ -136,6 +139,15 @@ func (s *sender) frame(f *tun.Frame) {
 		s.flow.child, s.flow.rules = ch, r
 	}
 	s.fit(ch, r, f, &p)
+}
+
+// denied counts what a filter has held back, which waits for nothing and asks for no tunnel.
+func (s *sender) denied(t *tunnel) {
+	if t == nil {
+		s.g.drops.add(filterOut)
+		return
+	}
+	t.drops.add(filterOut)
 }
 
 // way returns the tunnel by which a packet leaves, nil for none, and what that says of it: the one by which its flow comes in

@@ -23,6 +23,11 @@ func (g *Gateway) check(conns []Connection) error {
 		if c.PathMTU != 0 && (c.PathMTU < minPathMTU || c.PathMTU > 65535) {
 			return fmt.Errorf("connection %q: path MTU %d is not between %d and 65535", c.Name, c.PathMTU, minPathMTU)
 		}
+		for _, r := range slices.Concat(c.Filter.In, c.Filter.Out) {
+			if r.FromPort > r.ToPort {
+				return fmt.Errorf("connection %q: a filter rule has ports from %d to %d", c.Name, r.FromPort, r.ToPort)
+			}
+		}
 		for _, t := range c.Tunnels {
 			if names[c.Name+"/"+t.Name] {
 				return fmt.Errorf("tunnel %q is there twice", c.Name+"/"+t.Name)
