@@ -99,6 +99,7 @@ func (k *checker) connection(path string, c *Connection) {
 	k.routes(path, c)
 	k.weak(path, c)
 	k.ppk(path+".ppk", c)
+	k.filter(path, c)
 	if c.Lifetimes.RekeyAt+c.Lifetimes.Jitter >= 1 {
 		k.refuse(path+".lifetimes.jitter", "rekey_at and jitter together reach the end of the lifetime", "")
 	}

@@ -93,6 +93,13 @@ func TestChecksBetweenKeys(t *testing.T) {
 			certified("role: cloud\n    auth: certificate\n    certificate: {cert: gw.pem, key: {file: gw.key}, ca: [ca.pem]}")), []string{
 			`f:11:18: connections[0].tunnels[1].remote: another tunnel goes from the same outside address to any already; the other is at f:10:9`}},
 
+		// Filters (R47).
+		{"R47: a filter", conn("filter: {in: [{action: allow, proto: tcp, port: 22}, {action: allow, port: 8000-8100}, {action: deny}], out: [{action: deny, proto: icmp}]}"), nil},
+		{"R47: ports of ICMP", conn("filter: {out: [{action: deny, proto: udp, port: 53}, {action: allow, proto: icmp, port: 8}]}"), []string{
+			`f:3:93: connections[0].filter.out[1].port: icmp has no ports; leave port out, or set proto to tcp or udp`}},
+		{"R47: a rule behind one that matches everything", conn("filter: {in: [{action: deny}, {action: allow, proto: tcp, port: 22}]}"), []string{
+			`f:3:35: warning: connections[0].filter.in[1]: this rule is never reached: rule 1 before it matches everything`}},
+
 		// References (R10).
 		{"R10: a domain that is not there", conn("domain: defualt"), []string{
 			`f:3:13: connections[0].domain: there is no domain "defualt"; there are default; did you mean "default"?`}},

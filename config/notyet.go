@@ -57,7 +57,6 @@ var connectionNotYet = []unbuilt[Connection]{
 	{"bgp", "BGP", func(c *Connection) bool { return c.BGP != nil && c.Routing != RoutingBGP }},
 	{"certificate.key", "secrets kept by a service", func(c *Connection) bool { return c.Certificate.Key.Remote() }},
 	{"ppk.secret", "secrets kept by a service", func(c *Connection) bool { return c.PPK.Secret.Remote() }},
-	{"filter", "packet filters", func(c *Connection) bool { return len(c.Filter.In)+len(c.Filter.Out) > 0 }},
 	{"idle_timeout", "closing idle tunnels", func(c *Connection) bool { return c.IdleTimeout > 0 }},
 }
 

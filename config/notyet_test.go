@@ -36,7 +36,6 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		"both tunnels at once (mode: active-active)":        {conn("ha: {mode: active-active}")},
 		"BGP (routing: bgp)":                                {strings.Replace(base, "routing: static", "routing: bgp", 1)},
 		"BGP":                                               {conn("bgp: {}")},
-		"packet filters":                                    {conn("filter: {in: [{action: deny}]}"), conn("filter: {out: [{action: allow, proto: tcp, port: 8000-8100}]}")},
 		"closing idle tunnels":                              {conn("idle_timeout: 1h")},
 		"secrets kept by a service": {conn("ppk: {id: a, secret: {aws_ssm: {name: a}}}"),
 			tun("psk: {aws_secretsmanager: {arn: a, json_key: t2}}"), tun("psk: {aws_ssm: {name: a}}"), tun("psk: {gcp_secret: {name: a}}"),

@@ -255,7 +255,7 @@ func showGateway(g config.Gateway, mode, version string) api.Gateway {
 
 // forwarding says to the data path what it must know of a connection but for its networks, which its domain tells.
 func forwarding(c config.Connection, tun config.TUN) datapath.Connection {
-	f := datapath.Connection{Name: c.Name, Domain: c.Domain, PathMTU: pathMTU(c, tun), MSS: c.MaxMSS}
+	f := datapath.Connection{Name: c.Name, Domain: c.Domain, Filter: filterOf(c.Filter), PathMTU: pathMTU(c, tun), MSS: c.MaxMSS}
 	if len(c.LocalNetworks) > 0 {
 		f.Local = c.LocalNetworks
 	}
