@@ -48,6 +48,8 @@ func (k *checker) check() {
 	k.gateway()
 	k.names()
 	k.leftAlone()
+	k.ids()
+	k.customerGateways()
 	for i := range k.Connections {
 		k.connection(item("connections", i), &k.Connections[i])
 	}
@@ -74,6 +76,11 @@ func (k *checker) gateway() {
 	if len(k.Connections) == 0 {
 		k.warn("connections", "no connection is configured", "")
 	}
+}
+
+// missing says that a key without a default is not there.
+func (k *checker) missing(path, key, doc string) {
+	k.report(Error, path, key+" is missing", doc)
 }
 
 // repeated reports networks that stand twice in one list (R35).
@@ -186,6 +193,9 @@ func (k *checker) version1(path string, c *Connection) {
 }
 
 func (k *checker) tunnel(path string, c *Connection, t *Tunnel) {
+	if t.Remote == (Remote{}) && !k.has(path+".remote") && c.CustomerGateway == "" && t.CustomerGateway == "" {
+		k.missing(path, "remote", remoteDoc)
+	}
 	if t.Remote.Any && (c.Role != RoleCloud || c.Auth != AuthCertificate) {
 		k.refuse(path+".remote", "remote: any needs role: cloud and auth: certificate", "a pre-shared key is chosen by the peer's address")
 	}

@@ -44,6 +44,32 @@ func (k *checker) names() {
 	}
 }
 
+// ids finds an id of something that was made at run time, which names it for ever (R9), at something else as well. In files it
+// is a free label.
+func (k *checker) ids() {
+	type owner struct {
+		path    string
+		runtime bool
+	}
+	first := map[string]owner{}
+	one := func(path, id string, runtime bool) {
+		if id == "" {
+			return
+		}
+		if other, ok := first[id]; !ok {
+			first[id] = owner{path + ".id", runtime}
+		} else if runtime || other.runtime {
+			k.refuse(path+".id", fmt.Sprintf("the id %q is taken", id), k.elsewhere(other.path))
+		}
+	}
+	for i, c := range k.Connections {
+		one(item("connections", i), c.ID, c.Runtime)
+	}
+	for i, g := range k.CustomerGateways {
+		one(item("customer_gateways", i), g.ID, g.Runtime)
+	}
+}
+
 // elsewhere points at the first of two things that collide.
 func (k *checker) elsewhere(path string) string {
 	return fmt.Sprintf("the other is at %v", k.Pos(path))

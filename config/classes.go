@@ -19,6 +19,7 @@ var configKeys = []key[Config]{
 	{name: "apiVersion"},
 	{"domains", GatewayRestart, func(c *Config) any { return c.Domains }, nil},
 	{name: "crypto_profiles"}, // at the connections that use them
+	{"customer_gateways", InPlace, func(c *Config) any { return c.CustomerGateways }, nil}, // and at the connections that end at them
 }
 
 var gatewayKeys = []key[Gateway]{
@@ -52,6 +53,7 @@ var gatewayKeys = []key[Gateway]{
 	{"limits.cookie_threshold", GatewayRestart, func(g *Gateway) any { return g.Limits.CookieThreshold }, nil},
 	{"limits.ike_per_source_rps", GatewayRestart, func(g *Gateway) any { return g.Limits.IKEPerSourceRPS }, nil},
 	{"limits.max_connections", InPlace, func(g *Gateway) any { return g.Limits.MaxConnections }, nil},
+	{"limits.max_customer_gateways", InPlace, func(g *Gateway) any { return g.Limits.MaxCustomerGateways }, nil},
 	{"limits.max_static_routes", InPlace, func(g *Gateway) any { return g.Limits.MaxStaticRoutes }, nil},
 	{"metrics", GatewayRestart, func(g *Gateway) any { return g.Metrics }, nil},
 	{"strict_secrets", InPlace, func(g *Gateway) any { return g.StrictSecrets }, nil},
@@ -110,6 +112,7 @@ var connectionKeys = []key[Connection]{
 	{"allow_weak", InPlace, func(c *Connection) any { return c.AllowWeak }, nil},
 	{"bgp", InPlace, func(c *Connection) any { return c.BGP }, nil},
 	{"device", InPlace, func(c *Connection) any { return c.Device }, nil},
+	{"customer_gateway", InPlace, func(c *Connection) any { return c.CustomerGateway }, nil}, // and at the keys that it fills in
 	{name: "tunnels"},
 }
 
@@ -123,6 +126,7 @@ var tunnelKeys = []key[Tunnel]{
 	{"peer_inside", InPlace, func(t *Tunnel) any { return t.PeerInside }, nil},
 	{"peer_asn", InPlace, func(t *Tunnel) any { return t.PeerASN }, nil},
 	{"psk", TunnelRestart, func(t *Tunnel) any { return t.PSK.Current }, rotated},
+	{"customer_gateway", InPlace, func(t *Tunnel) any { return t.CustomerGateway }, nil},
 	{"psk.previous", InPlace, func(t *Tunnel) any { return t.PSK.Previous }, nil},
 	{"psk.previous_until", InPlace, func(t *Tunnel) any { return t.PSK.PreviousUntil }, nil},
 }

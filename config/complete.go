@@ -53,6 +53,7 @@ func (k *checker) completeConnection(path string, c *Connection) {
 	if c.locally.gateway {
 		c.LocalNetworks = k.Gateway.Networks
 	}
+	k.describeFromCustomerGateway(path, c)
 	for i := range c.Tunnels {
 		k.completeTunnel(item(path+".tunnels", i), c, i)
 	}
@@ -66,6 +67,7 @@ func (k *checker) completeTunnel(path string, c *Connection, i int) {
 	if t.Name == "" {
 		t.Name = strconv.Itoa(i + 1)
 	}
+	k.fromCustomerGateway(path, c, t)
 	if !t.Local.IsValid() {
 		t.Local = outsideAddress(k.Gateway.Outside.Addresses, t.Remote.Addr, i)
 	}

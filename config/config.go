@@ -11,14 +11,16 @@ import (
 // A Config is a whole configuration: read, completed with defaults and found valid. It is never changed; a reload
 // makes a new one. Whoever gets one must not write into it.
 type Config struct {
-	Gateway     Gateway
-	Domains     []Domain           // "default" is always there
-	Profiles    map[string]Profile // the built-in ones, too
-	Connections []Connection       // in the order of the files, disabled ones included
-	Files       []string           // that it was read from
-	Warnings    Problems           // what its author should know
+	Gateway          Gateway
+	Domains          []Domain           // "default" is always there
+	Profiles         map[string]Profile // the built-in ones, too
+	CustomerGateways []CustomerGateway  // in the order of the files, then those made at run time
+	Connections      []Connection       // in the order of the files, disabled ones included, then those made at run time
+	Files            []string           // that it was read from
+	Warnings         Problems           // what its author should know
 
-	at map[string]Pos
+	at        map[string]Pos
+	documents map[string][]byte // of the objects in files, as JSON, by their paths
 }
 
 // A Domain is a routing table of its own.
@@ -51,6 +53,15 @@ func (c *Config) Connection(name string) (*Connection, bool) {
 		return nil, false
 	}
 	return &c.Connections[i], true
+}
+
+// CustomerGateway returns the customer gateway of this name.
+func (c *Config) CustomerGateway(name string) (*CustomerGateway, bool) {
+	i := slices.IndexFunc(c.CustomerGateways, func(g CustomerGateway) bool { return g.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return &c.CustomerGateways[i], true
 }
 
 // Domain returns the domain of this name.
@@ -101,6 +112,7 @@ var documentKind = object(
 	at("gateway", gatewayKind, func(c *Config) *Gateway { return &c.Gateway }, "this gateway"),
 	at("domains", growing(func(*yaml.Node) Domain { return freshDomain() }, domainKind), func(c *Config) *[]Domain { return &c.Domains }, "routing tables of their own; one named default is always there"),
 	at("crypto_profiles", mapping(plainName, profileKind), func(c *Config) *map[string]Profile { return &c.Profiles }, "proposals by name"),
+	at("customer_gateways", growing(func(*yaml.Node) CustomerGateway { return CustomerGateway{} }, customerGatewayKind), func(c *Config) *[]CustomerGateway { return &c.CustomerGateways }, "devices at the other end, by name"),
 	at("connections", growing(freshConnection, connectionKind), func(c *Config) *[]Connection { return &c.Connections }, "VPN connections"),
 )
 

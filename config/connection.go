@@ -40,9 +40,11 @@ type Connection struct {
 	AllowWeak             bool
 	BGP                   *BGP // nil without a bgp section
 	Device                Device
+	CustomerGateway       string // name of the customer gateway at the other end; "" without
 	Tunnels               []Tunnel
-	MaxMSS                int // octets; the most that TUN.MSSClamp auto may choose, by provider; 0 means no bound
-	PathMTU               int // octets of the path to this provider; 0 means that of Ethernet
+	Runtime               bool // made at run time, not in a file
+	MaxMSS                int  // octets; the most that TUN.MSSClamp auto may choose, by provider; 0 means no bound
+	PathMTU               int  // octets of the path to this provider; 0 means that of Ethernet
 
 	crypto  crypto
 	locally networks
@@ -179,12 +181,15 @@ var connectionKind = object(
 	at("idle_timeout", duration(0, 168*time.Hour), func(c *Connection) *time.Duration { return &c.IdleTimeout }, "time without traffic until the tunnel goes down; 0s: never"),
 	at("allow_weak", truth, func(c *Connection) *bool { return &c.AllowWeak }, "allow weak algorithms in the proposals, and SHA-1 in signatures of RSA peers without RFC 7427"),
 	at("bgp", bgpPointerKind, func(c *Connection) **BGP { return &c.BGP }, "with routing: bgp"),
-	at("device", object(
-		at("vendor", label, func(d *Device) *string { return &d.Vendor }, "vendor"),
-		at("platform", label, func(d *Device) *string { return &d.Platform }, "platform"),
-		at("software", label, func(d *Device) *string { return &d.Software }, "software version"),
-	), func(c *Connection) *Device { return &c.Device }, "what stands at the other end, remembered for export"),
+	at("device", deviceKind, func(c *Connection) *Device { return &c.Device }, "what stands at the other end, remembered for export"),
+	at("customer_gateway", plainName, func(c *Connection) *string { return &c.CustomerGateway }, "name of the customer gateway at the other end; fills in what the connection and its tunnels do not say of it"),
 	must(at("tunnels", list(tunnelKind), func(c *Connection) *[]Tunnel { return &c.Tunnels }, "the tunnels, usually two")),
+)
+
+var deviceKind = object(
+	at("vendor", label, func(d *Device) *string { return &d.Vendor }, "vendor"),
+	at("platform", label, func(d *Device) *string { return &d.Platform }, "platform"),
+	at("software", label, func(d *Device) *string { return &d.Software }, "software version"),
 )
 
 var (

@@ -35,7 +35,7 @@ func freshGateway() Gateway {
 		API:     API{Socket: "/run/twinbore/twinbore.sock", Group: "twinbore"},
 		Log:     Log{Level: "info", Format: LogAuto},
 		Secrets: Secrets{Dir: "/etc/twinbore/secrets", Refresh: 5 * time.Minute},
-		Limits:  Limits{HalfOpen: 200, CookieThreshold: 50, IKEPerSourceRPS: 20, MaxConnections: 10000, MaxStaticRoutes: 100},
+		Limits:  Limits{HalfOpen: 200, CookieThreshold: 50, IKEPerSourceRPS: 20, MaxConnections: 10000, MaxStaticRoutes: 100, MaxCustomerGateways: 10000},
 		Metrics: Metrics{Detail: "tunnel"},
 	}
 }

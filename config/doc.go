@@ -9,6 +9,10 @@
 // to editors, and the words in messages come from them. Every default is in defaults.go, what a provider changes in
 // presets.go, what the format has and this build does not do in notyet.go.
 //
+// What was made at run time (config/store keeps it) is the same language: an Object is one connection or customer gateway, and
+// Sources.Load reads files and objects together, so that both are checked by the same code (runtime.go). An object says
+// nothing of the daemon's own files, variables and commands, and holds no secret itself.
+//
 // Everything that is wrong is reported at once, each with file, line and column, the value, what is allowed, and what
 // was probably meant. Nothing is ignored: an unknown key is an error, and so is a value that asks for something that
 // is not built. Values that come from the environment, and whatever stands in a reference to a secret, are never
@@ -22,5 +26,5 @@
 //
 // Not done here: host names are not resolved, and identities are given their meaning by ike/auth.
 //
-// Start reading at load.go, then kind.go and connection.go.
+// Start reading at load.go, then kind.go and connection.go; customer.go is how connections share what is at their other end.
 package config

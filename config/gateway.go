@@ -97,6 +97,8 @@ type Limits struct {
 	IKEPerSourceRPS int // IKE requests a second from one source
 	MaxConnections  int
 	MaxStaticRoutes int // of one connection (R14)
+
+	MaxCustomerGateways int
 }
 
 // Metrics says how fine metrics are.
@@ -179,6 +181,7 @@ var limitsKind = object(
 	at("ike_per_source_rps", whole[int](1, 1_000_000), func(l *Limits) *int { return &l.IKEPerSourceRPS }, "IKE requests a second from one source"),
 	at("max_connections", whole[int](1, 1_000_000), func(l *Limits) *int { return &l.MaxConnections }, "connections in the configuration"),
 	at("max_static_routes", whole[int](1, 1_000_000), func(l *Limits) *int { return &l.MaxStaticRoutes }, "remote_networks of one connection"),
+	at("max_customer_gateways", whole[int](1, 1_000_000), func(l *Limits) *int { return &l.MaxCustomerGateways }, "customer gateways in the configuration"),
 )
 
 // oneOrTwo is a single value, or a list of one or two.

@@ -12,22 +12,33 @@ import (
 	"twinbore/config/secret"
 )
 
-// Load reads the named files of fsys and makes one configuration of them. A name that is a folder stands for the
-// .yaml, .yml and .json files in it, in the order of their names. Environment variables are looked up with env where
-// a value says ${env:NAME}; nil means that none is set.
-//
-// The error is Problems and holds everything that is wrong, and the warnings as well. Secrets are not looked up.
+// Sources is everything that a configuration is made of.
+type Sources struct {
+	FS    fs.FS
+	Names []string // of files in FS. A folder stands for the .yaml, .yml and .json files in it, in the order of their names
+	Env   Env      // looks up variables where a value of a file says ${env:NAME}; nil means that none is set
+
+	Objects []Object // that were made at run time
+}
+
+// Load reads the named files of fsys and makes one configuration of them: Sources.Load without what was made at run time.
 func Load(fsys fs.FS, env Env, names ...string) (*Config, error) {
-	r := &reader{env: env, at: map[string]Pos{}, homes: homes()}
-	c := &Config{Gateway: freshGateway(), at: r.at}
-	files, problems := findFiles(fsys, names)
+	return Sources{FS: fsys, Names: names, Env: env}.Load()
+}
+
+// Load makes one configuration of all sources. The error is Problems and holds everything that is wrong, and the warnings as
+// well. Secrets are not looked up.
+func (s Sources) Load() (*Config, error) {
+	r := &reader{env: s.Env, at: map[string]Pos{}, homes: homes()}
+	c := &Config{Gateway: freshGateway(), at: r.at, documents: map[string][]byte{}}
+	files, problems := findFiles(s.FS, s.Names)
 	r.problems, c.Files = problems, files
 	if len(files) == 0 && len(problems) == 0 {
-		r.add(Problem{Severity: Error, Text: "no configuration file in " + strings.Join(names, " and ")})
+		r.add(Problem{Severity: Error, Text: "no configuration file in " + strings.Join(s.Names, " and ")})
 	}
 	whole := len(r.problems) == 0
 	for _, file := range files {
-		text, err := readFile(fsys, file)
+		text, err := readFile(s.FS, file)
 		if err != nil {
 			r.add(Problem{Pos: Pos{File: file}, Severity: Error, Text: err.Error()})
 			whole = false
@@ -41,14 +52,22 @@ func Load(fsys fs.FS, env Env, names ...string) (*Config, error) {
 		if root != nil {
 			r.file = file
 			documentKind.read(r, place{node: root}, c)
+			c.keepDocuments(root)
 		}
+	}
+	for _, o := range s.Objects {
+		whole = o.read(r, c) && whole
 	}
 	if whole { // else much would seem to be missing that is only not read
 		k := &checker{Config: c, r: r}
 		k.complete()
 		k.check()
 	}
-	r.problems = r.problems.sorted(files)
+	sources := files
+	for _, o := range s.Objects {
+		sources = append(sources, o.String())
+	}
+	r.problems = r.problems.sorted(sources)
 	if r.problems.Count(Error) > 0 {
 		return nil, r.problems
 	}

@@ -24,6 +24,7 @@ import (
 // gate>, conn> and tun> write one key into an otherwise valid file (see gate, conn and tun); file> is a line of a whole
 // file; \0 in it is a NUL that is no UTF-8 either, \1 a control character. With it may stand: long> so many octets of
 // comment; more> a line of a second file, g; mode> the mode of the first; names> what to load; env> a variable.
+// made> and customer> make a connection and a customer gateway at run time, change> changes the last of them; the file is base then.
 type told struct {
 	input  []string // as it stands there
 	output []string
@@ -59,6 +60,13 @@ func (c told) say(t *testing.T) (lines []string) {
 	t.Helper()
 	var file, more strings.Builder
 	mode, names, env := os.FileMode(0o644), []string{"f"}, map[string]string{}
+	var objects []Object
+	refused := func(err error) []string {
+		for _, p := range err.(Problems) {
+			lines = append(lines, p.String())
+		}
+		return lines
+	}
 	for _, line := range c.input {
 		word, rest, ok := strings.Cut(line, ">")
 		rest = strings.TrimPrefix(rest, " ")
@@ -88,6 +96,19 @@ func (c told) say(t *testing.T) (lines []string) {
 				t.Fatal(err)
 			}
 			mode = os.FileMode(n)
+		case word == "made", word == "customer":
+			kind := map[string]ObjectKind{"made": ConnectionObject, "customer": CustomerGatewayObject}[word]
+			o, err := ParseObject(kind, []byte(rest))
+			if err != nil {
+				return refused(err)
+			}
+			objects = append(objects, o)
+		case word == "change":
+			o, err := objects[len(objects)-1].Patch([]byte(rest))
+			if err != nil {
+				return refused(err)
+			}
+			objects[len(objects)-1] = o
 		case word == "names":
 			names = strings.Fields(rest)
 		case word == "env":
@@ -97,9 +118,12 @@ func (c told) say(t *testing.T) (lines []string) {
 			t.Fatalf("%q is not an input", line)
 		}
 	}
+	if file.Len() == 0 && objects != nil {
+		file.WriteString(base)
+	}
 	tree := fstest.MapFS{"f": {Data: []byte(file.String()), Mode: mode}, "g": {Data: []byte(more.String()), Mode: 0o644},
 		"none/readme.txt": {Mode: 0o644}, "pipe": {Mode: os.ModeNamedPipe | 0o644}}
-	config, err := Load(tree, func(name string) (string, bool) { v, ok := env[name]; return v, ok }, names...)
+	config, err := Sources{FS: tree, Names: names, Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }, Objects: objects}.Load()
 	found, _ := errors.AsType[Problems](err)
 	if config != nil {
 		found = config.Warnings

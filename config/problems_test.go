@@ -20,7 +20,7 @@ func TestWrongValues(t *testing.T) {
 		{gate("networks: 10.0.0.0/8"), `f:2:13: gateway.networks: found a single value; want a list; write it as [ … ], or as lines that start with a dash`},
 		{gate("outside: [x]"), `f:2:12: gateway.outside: found a list; want a mapping, as key: value`},
 		{gate("[a, b]: 1"), `f:2:3: gateway: found a list as a key; want `},
-		{base + "gatewy: {}\n", `f:9:1: unknown key "gatewy"; want apiVersion, gateway, domains, crypto_profiles, connections; did you mean "gateway"?`},
+		{base + "gatewy: {}\n", `f:9:1: unknown key "gatewy"; want apiVersion, gateway, domains, crypto_profiles, customer_gateways, connections; did you mean "gateway"?`},
 		{"apiVersion: twinbore/v2\n" + base, `f:1:13: apiVersion: "twinbore/v2" does not fit; want twinbore/v1; did you mean "twinbore/v1"?`},
 
 		// Words.

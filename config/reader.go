@@ -22,6 +22,7 @@ type reader struct {
 	at       map[string]Pos      // of every value that was read, by its path
 	homes    map[string][]string // of every key of the format, the mappings it belongs in
 	problems Problems
+	runtime  bool // inside an object that was made at run time
 	hush     bool // inside a reference to a secret: what stands there may be the secret itself, so it is not repeated
 }
 
@@ -98,7 +99,10 @@ func (r *reader) text(p place, want string) (string, bool) {
 	out, bad := r.expand(p.node)
 	for _, name := range bad {
 		text := fmt.Sprintf("the environment variable %q is not set", name)
-		if !envName.MatchString(name) {
+		if r.runtime {
+			text = "${env:…} is for files: the environment is the daemon's"
+		}
+		if !r.runtime && !envName.MatchString(name) {
 			text = r.shown(p.node) + " does not name an environment variable as ${env:NAME}"
 		}
 		r.refuse(p, text, "", "")
@@ -113,7 +117,7 @@ func (r *reader) expand(n *yaml.Node) (out string, bad []string) {
 	}
 	out = envMark.ReplaceAllStringFunc(n.Value, func(mark string) string {
 		name := envMark.FindStringSubmatch(mark)[1]
-		if envName.MatchString(name) && r.env != nil {
+		if envName.MatchString(name) && r.env != nil && !r.runtime {
 			if value, ok := r.env(name); ok {
 				return value
 			}

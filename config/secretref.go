@@ -70,6 +70,10 @@ var secretKind = func() kind[secret.Ref] {
 			r.refuse(p, "a generated secret is text", "", "leave encoding out")
 			return
 		}
+		if why, hint := notAtRunTime(ref); r.runtime && why != "" {
+			r.refuse(p, why, "", hint)
+			return
+		}
 		ref.Encoding = d.encoding
 		*into = ref
 	}}

@@ -20,6 +20,8 @@ type Tunnel struct {
 	PeerInside netip.Addr   // the peer's; zero without
 	PeerASN    uint32       // 0 without
 	PSK        PSK
+	// CustomerGateway is the name of the customer gateway where this tunnel ends; "" is that of the connection.
+	CustomerGateway string
 }
 
 // A Remote is where a peer is: exactly one field is set.
@@ -52,14 +54,17 @@ type PSK struct {
 var tunnelKind = object(
 	at("name", tunnelName, func(t *Tunnel) *string { return &t.Name }, "name of the tunnel; default: its number"),
 	at("local", orWord("auto", netip.Addr{}, hostAddress), func(t *Tunnel) *netip.Addr { return &t.Local }, "our outside address"),
-	must(at("remote", peerPlace, func(t *Tunnel) *Remote { return &t.Remote }, "the peer's outside address, host name, or any")),
+	at("remote", peerPlace, func(t *Tunnel) *Remote { return &t.Remote }, remoteDoc),
 	at("remote_id", orWord("auto", "", identity), func(t *Tunnel) *string { return &t.RemoteID }, "the peer's IKE identity"),
 	at("local_id", orWord("auto", "", identity), func(t *Tunnel) *string { return &t.LocalID }, "our IKE identity"),
 	at("inside", insideAddress, func(t *Tunnel) *netip.Prefix { return &t.Inside }, "our address inside the tunnel, with its length"),
 	at("peer_inside", hostAddress, func(t *Tunnel) *netip.Addr { return &t.PeerInside }, "the peer's address inside the tunnel; default: the other host of the /30"),
 	at("peer_asn", asn, func(t *Tunnel) *uint32 { return &t.PeerASN }, "the peer's AS number"),
 	at("psk", pskKind, func(t *Tunnel) *PSK { return &t.PSK }, "the pre-shared key: where it is kept"),
+	at("customer_gateway", plainName, func(t *Tunnel) *string { return &t.CustomerGateway }, "name of the customer gateway at this tunnel's other end; default: that of the connection"),
 )
+
+const remoteDoc = "the peer's outside address, host name, or any"
 
 // pskKind is one secret, or two while a key is being changed.
 var pskKind = func() kind[PSK] {
