@@ -65,6 +65,7 @@ var outside = map[string][]string{
 	"github.com/vishvananda/netlink":  {"routing/kernel", "tunnel/tun"},
 	"github.com/vishvananda/netns":    {},
 	"github.com/rogpeppe/go-internal": {},
+	"go.etcd.io/bbolt":                {"config/store"},
 	"go.uber.org/goleak":              {},
 	"gvisor.dev/gvisor":               {"tunnel/netstack"},
 	"golang.org/x/crypto":             {"esp/protect", "ike/suite", "ike/auth"},
