@@ -17,7 +17,7 @@
 // package's: routing/kernel brings those about by netlink.
 //
 // A device may be deleted or renamed by another program while it is open. Deleted: Read and Write return ErrGone, and
-// whoever opened it may open it again. Renamed: Name and MTU follow.
+// whoever opened it may open it again; OpenLasting does. Renamed: Name and MTU follow.
 //
 // Start reading with device.go. Package tuntest has a device without a kernel.
 package tun

@@ -28,11 +28,11 @@ import (
 // Build makes a Daemon of a checked configuration: it opens the sockets, the device and the control socket, and nothing
 // runs before Run. What Build opened is closed when it fails, by Run, and by Close.
 func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, err error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 	d := &Daemon{log: opts.Log, opts: opts, mail: newMailbox(), recorder: newRecorder(), changing: make(chan struct{}, 1), ended: make(chan struct{})}
 	d.cfg.Store(cfg)
-	if d.log == nil {
-		d.log = slog.New(slog.DiscardHandler)
-	}
 	defer func() {
 		if err != nil {
 			d.opened.close()

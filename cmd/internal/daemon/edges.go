@@ -42,7 +42,8 @@ func openInside(g config.Gateway, conns []config.Connection, opts Options, opene
 	}
 	use := g.Datapath.Offloads
 	_, queues := workers(g.Datapath, opts)
-	all, err := tun.OpenQueues(tun.Config{Name: cfg.Name, MTU: mtu, NoTSO: !use.Allowed(use.TUNTSO), NoUSO: !use.Allowed(use.TUNUSO)}, queues)
+	all, err := tun.OpenLasting(tun.Config{Name: cfg.Name, MTU: mtu, NoTSO: !use.Allowed(use.TUNTSO), NoUSO: !use.Allowed(use.TUNUSO)}, queues,
+		deviceReturns(opts.Log, cfg.Name))
 	if err != nil {
 		return inside{}, err
 	}
@@ -60,6 +61,18 @@ func openInside(g config.Gateway, conns []config.Connection, opts Options, opene
 		return inside{}, err
 	}
 	return inside{mode: "tun", device: dev, queues: all[1:], host: k}, nil
+}
+
+// deviceReturns says what becomes of a device that somebody deleted. The host's routes into it come back by themselves: the change
+// stirs them.
+func deviceReturns(log *slog.Logger, name string) func(error) {
+	return func(err error) {
+		if err != nil {
+			log.Error("the device was deleted and cannot be made again yet", "device", name, "err", err)
+			return
+		}
+		log.Warn("the device was deleted by somebody and is there again", "device", name)
+	}
 }
 
 // forward looks at what else the host needs in order to forward packets, or sees to it.
