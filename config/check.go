@@ -104,6 +104,7 @@ func (k *checker) repeatedAddress(path string, list []netip.Addr) {
 func (k *checker) connection(path string, c *Connection) {
 	k.references(path, c)
 	k.routes(path, c)
+	k.keepalive(path, c)
 	k.weak(path, c)
 	k.ppk(path+".ppk", c)
 	k.filter(path, c)

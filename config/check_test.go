@@ -44,6 +44,20 @@ func TestChecksBetweenKeys(t *testing.T) {
 		{"policy needs networks here", strings.Replace(strings.Replace(base, "routing: static", "routing: policy", 1), "networks: [10.20.0.0/16]", "", 1), []string{
 			`f:3:5: connections[0].local_networks: selectors: networks needs at least one network here; set gateway.networks or local_networks`}},
 
+		// Pings.
+		{"R25: pings need an address to leave from", conn("keepalive: {mode: on}"), []string{
+			`f:3:23: connections[0].keepalive.mode: tunnel "1" has no inside address to ping from; give it one, as inside: 169.254.61.2/30`,
+			`f:3:23: connections[0].keepalive.mode: tunnel "2" has no inside address to ping from`}},
+		{"R25: with auto there are none then", conn("keepalive: {mode: auto, interval: 5s}"), nil},
+		{"R25: what is pinged is behind the peer", conn("keepalive: {mode: auto, target: 10.20.0.1}"), []string{
+			`f:3:37: connections[0].keepalive.target: 10.20.0.1 is not behind the peer; take an address of remote_networks, or peer-inside`}},
+		{"R25: the selectors leave pings out", strings.Replace(conn("selectors: networks\n    keepalive: {mode: icmp}"), "{remote: 198.51.100.21,", "{inside: 169.254.61.2/30, remote: 198.51.100.21,", 1), []string{
+			`f:4:23: connections[0].keepalive.mode: selectors: networks leaves out pings from 169.254.61.2 to 169.254.61.1 through tunnel "1"; use selectors: any, or inside addresses that are in the networks`,
+			`f:4:23: connections[0].keepalive.mode: tunnel "2" has no inside`}},
+		{"R25: both ends of a ping are of one family", strings.Replace(strings.Replace(conn("keepalive: {mode: on, target: fd00::1}"), "[10.30.0.0/16]", "[10.30.0.0/16, fd00::/64]", 1), "{remote: 198.51.100.21", "{inside: 169.254.61.2/30, remote: 198.51.100.21", 1), []string{
+			`f:3:23: connections[0].keepalive.mode: tunnel "2" has no inside`,
+			`f:3:35: connections[0].keepalive.target: fd00::1 cannot be pinged from 169.254.61.2 of tunnel "1"`}},
+
 		// Tunnels and their addresses.
 		{"R20: one tunnel", strings.TrimSuffix(base, "      - {remote: 198.51.100.87, psk: {file: b.psk}}\n"), []string{
 			`f:7:7: warning: connections[0].tunnels: connection "office" is not redundant: it has one tunnel`}},

@@ -46,18 +46,10 @@ var domainNotYet = []unbuilt[Domain]{
 
 var connectionNotYet = []unbuilt[Connection]{
 	{"ike", "IKEv1 (ike: 1)", func(c *Connection) bool { return c.IKEVersion == 1 }},
-	{"keepalive.mode", "pings through the tunnel (mode: on or icmp)", func(c *Connection) bool { return c.Keepalive.Mode == KeepOn || c.Keepalive.Mode == KeepICMP }},
-	{"keepalive", "pings through the tunnel", func(c *Connection) bool {
-		asked, plain := c.Keepalive, plainConnection().Keepalive
-		asked.Mode = plain.Mode
-		return asked != plain
-	}},
-	{"ha.mode", "both tunnels at once (mode: active-active)", func(c *Connection) bool { return c.HA.Mode == ActiveActive }},
 	{"routing", "BGP (routing: bgp)", func(c *Connection) bool { return c.Routing == RoutingBGP }},
 	{"bgp", "BGP", func(c *Connection) bool { return c.BGP != nil && c.Routing != RoutingBGP }},
 	{"certificate.key", "secrets kept by a service", func(c *Connection) bool { return c.Certificate.Key.Remote() }},
 	{"ppk.secret", "secrets kept by a service", func(c *Connection) bool { return c.PPK.Secret.Remote() }},
-	{"idle_timeout", "closing idle tunnels", func(c *Connection) bool { return c.IdleTimeout > 0 }},
 }
 
 var tunnelNotYet = []unbuilt[Tunnel]{

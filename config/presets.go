@@ -15,6 +15,7 @@ type preset struct {
 	maxMSS    int // octets
 	pathMTU   int // octets
 	allowWeak bool
+	keepalive bool // it closes tunnels that nobody uses
 }
 
 // presets is the table of what `provider:` sets. Each value can be overridden in the connection. What a provider has
@@ -22,8 +23,9 @@ type preset struct {
 var presets = map[Provider]preset{
 	// AWS picks the weakest of what is offered, so nothing weak is.
 	AWS: {
-		crypto: builtinProfiles["modern"],
-		maxMSS: 1379,
+		crypto:    builtinProfiles["modern"],
+		maxMSS:    1379,
+		keepalive: true,
 	},
 	// The default policy of Azure knows group 2 only; a custom policy on its side is better. It does no PFS of its
 	// own accord and follows ours: rekeys with a group come last so that we do not ask for one.
@@ -54,6 +56,7 @@ var presets = map[Provider]preset{
 			esp: []string{"aes256-sha256-modp2048", "aes128-sha1-modp1024"},
 		},
 		allowWeak: true,
+		keepalive: true,
 	},
 	Virtuozzo: neutron,
 	OpenStack: neutron,
@@ -70,6 +73,7 @@ var neutron = preset{
 	dpd:       DPD{Interval: 30 * time.Second, Retries: 3}, // 120 s in all
 	selectors: SelectorsNetworks,
 	allowWeak: true,
+	keepalive: true,
 }
 
 // freshConnection is what a connection is before its keys are read: the plain one, changed by its role and then by

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -155,9 +156,11 @@ func TestConfigureBringsNothingBack(t *testing.T) {
 // R27: a keepalive begins, changes and ends in place. What it had taken down is UP with the next answer.
 func TestKeepaliveChangesInPlace(t *testing.T) {
 	cfg := tunnels("one")
-	cfg.Tunnels[0].Ping = true
+	cfg.Tunnels[0].Ping = netip.MustParseAddr("169.254.1.1")
 	d := newDesk(cfg)
 	d.up(0)
+	d.now = d.out.Wake
+	d.tell(Event{Kind: Wake})
 	d.tell(Event{Kind: PingAnswered, Number: 1, RTT: time.Millisecond})
 	if !d.out.Wake.IsZero() {
 		t.Fatalf("without a keepalive a tunnel that has answered is pinged again at %s", d.out.Wake)

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"time"
 )
 
@@ -32,6 +33,7 @@ type Config struct {
 	ActiveActive bool           // all tunnels that are up carry traffic; Prefer says nothing then
 	DeadPeer     DeadPeer
 	Keepalive    Keepalive
+	IdleTimeout  time.Duration // for whoever tells of Idle; 0: nobody is to
 	Retry        Retry
 	Seed         uint64 // of the jitter in retries
 }
@@ -39,7 +41,7 @@ type Config struct {
 // TunnelConfig is what a Connection needs to know of one tunnel.
 type TunnelConfig struct {
 	Name string
-	Ping bool // there is an address of ours inside the tunnel to ping from, and one to ping
+	Ping netip.Addr // what can be pinged through the tunnel; the zero Addr: nothing
 }
 
 // Keepalive asks for pings through each tunnel that can be pinged, which keep it in use and say whether it is UP.

@@ -55,7 +55,7 @@ func (c *Connection) live(now time.Time, i int) {
 	if alive && !t.alive {
 		t.failures, t.retryAt, t.cleared, t.idle, t.called = 0, time.Time{}, false, false, false
 		t.attempt = false // whatever becomes of it, it is not waited for
-		t.health.begin(now, c.cfg.Tunnels[i].Ping)
+		t.health.begin(now, c.pings(i))
 	}
 	t.alive = alive
 }

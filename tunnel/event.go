@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"net/netip"
 	"time"
 
 	"twinbore/esp"
@@ -101,7 +102,8 @@ func (w Way) String() string { return [...]string{"ping", "liveness"}[w] }
 type ProbeCommand struct {
 	Tunnel int
 	Way    Way
-	Number uint16 // of a Ping: its sequence number
+	Target netip.Addr // of a Ping
+	Number uint16     // of a Ping: its sequence number
 }
 
 // A Choice tells the data path which tunnels outbound traffic takes from now on.

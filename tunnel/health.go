@@ -4,14 +4,15 @@ import "time"
 
 // How a tunnel is looked at. A path longer than these are meant for gets more time, by its round trip.
 const (
-	suspectTries = 3                      // questions on each way before silence is believed
-	suspectStep  = 150 * time.Millisecond // between them
-	helloPings   = 3                      // at most, when a tunnel comes up: does the peer answer pings at all?
-	goodPings    = 3                      // answers in a row until a tunnel that was lost is UP
-	pingWait     = time.Second            // for an answer
-	quickLooks   = 10                     // unanswered pings, one a second, until a lost tunnel is looked at less often
-	slowLook     = 10 * time.Second       // where no keepalive says how often
-	trust        = time.Second            // after IKE alone has vouched for a silent tunnel, before it is looked at again
+	suspectTries = 3                       // questions on each way before silence is believed
+	suspectStep  = 150 * time.Millisecond  // between them
+	helloAfter   = 1250 * time.Millisecond // a Child SA has come: by then the peer has it, too
+	helloPings   = 3                       // at most: does the peer answer any?
+	goodPings    = 3                       // answers in a row until a tunnel that was lost is UP
+	pingWait     = time.Second             // for an answer
+	quickLooks   = 10                      // unanswered pings, one a second, until a lost tunnel is looked at less often
+	slowLook     = 10 * time.Second        // where no keepalive says how often
+	trust        = time.Second             // after IKE alone has vouched for a silent tunnel, before it is looked at again
 )
 
 // A phase says what is believed of a tunnel that has a Child SA.
@@ -56,12 +57,15 @@ type health struct {
 func (h *health) begin(now time.Time, ping bool) {
 	*h = health{rtt: h.rtt, number: h.number}
 	if ping {
-		h.hello, h.due = helloPings, now
+		h.hello, h.due = helloPings, now.Add(helloAfter)
 	}
 }
 
+// pings reports whether a tunnel can be pinged.
+func (c *Connection) pings(i int) bool { return c.cfg.Tunnels[i].Ping.IsValid() }
+
 // keeps reports whether a tunnel is pinged all the time.
-func (c *Connection) keeps(i int) bool { return c.cfg.Tunnels[i].Ping && c.cfg.Keepalive.Interval > 0 }
+func (c *Connection) keeps(i int) bool { return c.pings(i) && c.cfg.Keepalive.Interval > 0 }
 
 // reconsider fits what is known of a tunnel to another configuration.
 func (c *Connection) reconsider(now time.Time, i int) {
@@ -101,10 +105,12 @@ func (c *Connection) check(now time.Time, i int, out *Output) {
 			return
 		}
 		h.tries++
-		if c.cfg.Tunnels[i].Ping {
+		if c.pings(i) {
 			c.ping(now, i, out)
 		}
-		c.askIKE(now, i, out)
+		if h.tries > 1 || !h.answers { // traffic that nobody answers is common, and a ping is cheaper for a peer that answers it
+			c.askIKE(now, i, out)
+		}
 		h.due = now.Add(max(suspectStep, h.rtt*2/3))
 	case gone:
 		c.look(now, i, out)
@@ -183,7 +189,7 @@ func (c *Connection) look(now time.Time, i int, out *Output) {
 // where the peer never answered a ping.
 func (c *Connection) provenByPing(i int) bool {
 	h := &c.tunnels[i].health
-	return c.cfg.Tunnels[i].Ping && (h.answers || h.strict)
+	return c.pings(i) && (h.answers || h.strict)
 }
 
 func (c *Connection) ping(now time.Time, i int, out *Output) {
@@ -191,7 +197,7 @@ func (c *Connection) ping(now time.Time, i int, out *Output) {
 	h.number++
 	h.pings.sent(h.number)
 	h.open, h.sentAt = true, now
-	out.Probe = append(out.Probe, ProbeCommand{Tunnel: i, Way: Ping, Number: h.number})
+	out.Probe = append(out.Probe, ProbeCommand{Tunnel: i, Way: Ping, Target: c.cfg.Tunnels[i].Ping, Number: h.number})
 }
 
 func (c *Connection) askIKE(now time.Time, i int, out *Output) {
@@ -284,7 +290,7 @@ func (c *Connection) settle(now time.Time, i int) {
 	switch {
 	case c.keeps(i):
 		h.due = now.Add(c.cfg.Keepalive.Interval)
-	case h.hello > 0 && !h.answers && c.cfg.Tunnels[i].Ping:
+	case h.hello > 0 && !h.answers && c.pings(i):
 		h.due = now.Add(pingWait)
 	}
 }

@@ -3,6 +3,7 @@ package tunnel
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -26,7 +27,11 @@ func TestSimulation(t *testing.T) {
 func simulate(seed uint64, start Start) error {
 	rnd := rand.New(rand.NewPCG(seed, uint64(start)))
 	s := &sim{rnd: rnd, now: epoch, start: start, faults: true, peers: make([]peer, 2)}
-	cfg := Config{Name: "hq", Start: start, Tunnels: []TunnelConfig{{Name: "1", Ping: seed%5 != 0}, {Name: "2", Ping: seed%5 != 0}},
+	var target netip.Addr
+	if seed%5 != 0 {
+		target = netip.MustParseAddr("169.254.1.1")
+	}
+	cfg := Config{Name: "hq", Start: start, Tunnels: []TunnelConfig{{Name: "1", Ping: target}, {Name: "2", Ping: target}},
 		Prefer: int(seed % 2), PreemptAfter: 30 * time.Second, DeadPeer: DeadPeer(seed / 2 % 2), ActiveActive: seed%7 == 0, Seed: seed}
 	if seed%3 == 0 {
 		cfg.Keepalive = Keepalive{Interval: 10 * time.Second, Lenient: seed%2 == 0}
@@ -265,7 +270,7 @@ func (s *sim) ask(cmd ProbeCommand) {
 		answer = Event{Kind: IKEAnswered, Tunnel: cmd.Tunnel}
 		passes = (p.path == open || p.path == espCut) && p.mood != deaf && len(p.sessions) > 0
 	}
-	if !s.c.Watched(cmd.Tunnel) {
+	if !s.c.Watch(cmd.Tunnel).Alive {
 		s.fail("tunnel %d is asked and has no Child SA", cmd.Tunnel)
 	}
 	if passes {

@@ -90,11 +90,25 @@ func (c *Connection) remark() string {
 	return ""
 }
 
-// RTT returns the smoothed round trip time of pings through tunnel i, 0 if none is known.
-func (c *Connection) RTT(i int) time.Duration { return c.tunnels[i].health.rtt }
+// A Watch says what there is to watch of a tunnel's packets.
+type Watch struct {
+	Alive    bool          // it has Child SAs that it may use; the rest is zero without
+	Active   bool          // the connection's packets leave by it
+	Draining bool          // it matters whether anything comes by it
+	RTT      time.Duration // smoothed; 0: not known
+}
 
-// Watched reports whether tunnel i has Child SAs that it may use, so that there may be traffic to watch.
-func (c *Connection) Watched(i int) bool { return c.tunnels[i].alive }
+// Watch returns that of tunnel i.
+func (c *Connection) Watch(i int) Watch {
+	t := &c.tunnels[i]
+	if !t.alive {
+		return Watch{}
+	}
+	return Watch{Alive: true, Active: slices.Contains(c.chosen, i), Draining: t.draining, RTT: t.health.rtt}
+}
+
+// IdleTimeout returns Config.IdleTimeout.
+func (c *Connection) IdleTimeout() time.Duration { return c.cfg.IdleTimeout }
 
 func (c *Connection) nextRetry(now time.Time, t *facts) time.Time {
 	switch {

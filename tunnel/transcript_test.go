@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -96,7 +97,7 @@ func parseConfig(t *testing.T, words []string) Config {
 			cfg.PreemptAfter, err = time.ParseDuration(value)
 		case "ping":
 			for i := range cfg.Tunnels {
-				cfg.Tunnels[i].Ping = true
+				cfg.Tunnels[i].Ping = netip.MustParseAddr("169.254.1.1")
 			}
 		case "keepalive":
 			cfg.Keepalive.Interval, err = time.ParseDuration(value)

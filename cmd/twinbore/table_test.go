@@ -122,6 +122,7 @@ role: ""
 routing: ""
 domain: ""
 active_tunnel: null
+note: null
 routes: []
 tunnels: []
 `

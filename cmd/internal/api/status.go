@@ -30,7 +30,8 @@ type Connection struct {
 	Role         string    `json:"role"`  // customer | cloud
 	Routing      string    `json:"routing"`
 	Domain       string    `json:"domain"`
-	ActiveTunnel *string   `json:"active_tunnel"`
+	ActiveTunnel *string   `json:"active_tunnel"` // the first of several
+	Note         *string   `json:"note"`          // what an operator should know and need not act on
 	Routes       []Route   `json:"routes"`
 	Tunnels      []Tunnel  `json:"tunnels"`
 }
@@ -51,7 +52,8 @@ type Tunnel struct {
 	Reason    string     `json:"reason"` // stable code; empty while UP
 	Hint      string     `json:"hint"`
 	NextRetry *time.Time `json:"next_retry"` // not after now: being tried
-	Admin     string     `json:"admin"`      // up | down
+	Admin     string     `json:"admin"`      // up | down | draining | drained
+	Active    bool       `json:"active"`     // outbound traffic takes it
 	Local     *string    `json:"local"`      // outer address:port
 	Remote    *string    `json:"remote"`
 	Inside    *string    `json:"inside"`
@@ -142,10 +144,11 @@ type BGP struct {
 	Since      time.Time `json:"since"`
 }
 
-// Probe is the liveness probe inside a tunnel; null where none is configured.
+// Probe is what pings through a tunnel say; null where there were none, or the tunnel has no Child SA.
 type Probe struct {
-	RTTMillis   *float64 `json:"rtt_ms"`
-	LossPercent float64  `json:"loss_percent"`
+	RTTMillis   *float64 `json:"rtt_ms"`       // smoothed; null: nobody has answered
+	LossPercent float64  `json:"loss_percent"` // of the last 32
+	Suspect     bool     `json:"suspect"`      // packets go out and nothing comes back
 }
 
 // Stamp is how times are written: UTC, to the millisecond.

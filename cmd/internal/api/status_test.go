@@ -20,13 +20,13 @@ func full() Status {
 		Gateway:       Gateway{Name: "paris-gw-1", Version: "v0.1.0", Mode: "tun", ASN: Ptr(uint32(65010)), UptimeSeconds: 273600},
 		Connections: []Connection{{
 			Name: "aws-prod", ID: Ptr("vpn-0fake"), State: "available", Since: at, Role: "customer", Routing: "bgp", Domain: "default",
-			ActiveTunnel: Ptr("1"),
+			ActiveTunnel: Ptr("1"), Note: Ptr("not redundant now: only tunnel 1 is fit for use"),
 			Routes: []Route{
 				{Prefix: "10.0.0.0/16", Source: "bgp", Tunnel: Ptr("1"), Installed: true},
 				{Prefix: "10.1.0.0/16", Source: "static"},
 			},
 			Tunnels: []Tunnel{{
-				Name: "1", Status: "UP", Since: at, Admin: "up",
+				Name: "1", Status: "UP", Since: at, Admin: "draining", Active: true,
 				Local: Ptr("192.0.2.10:4500"), Remote: Ptr("198.51.100.21:4500"), Inside: Ptr("169.254.61.2/30"),
 				IKE: &IKE{Version: 2, Role: "initiator", SPIInitiator: "c3f1000000000001", SPIResponder: "9a02000000000002",
 					Suite: "aes256gcm16-prfsha384-ecp384", Established: at, RekeyInSeconds: Ptr(int64(22000)), NAT: "none",
@@ -35,7 +35,7 @@ func full() Status {
 					Established: at, RekeyInSeconds: Ptr(int64(2300)), LocalTS: []string{"0.0.0.0/0"}, RemoteTS: []string{"0.0.0.0/0"}}},
 				Traffic: Traffic{RXBytes: 1, TXBytes: 2, RXPackets: 3, TXPackets: 4, LastRX: &at, Drops: map[string]uint64{"replay": 5}, LatePackets: 4, LateBy: 2000},
 				BGP:     &BGP{State: "ESTABLISHED", Received: 3, Advertised: 2, Since: at},
-				Probe:   &Probe{RTTMillis: &rtt, LossPercent: 0},
+				Probe:   &Probe{RTTMillis: &rtt, LossPercent: 12.5, Suspect: true},
 			}, {
 				Name: "2", Status: "DOWN", Since: at, Reason: "AUTH_FAILED", Hint: "check psk", NextRetry: &at, Admin: "up",
 				Children: []Child{}, Traffic: Traffic{Drops: map[string]uint64{}},

@@ -69,6 +69,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	if n > 1 && !steered(sockets) {
 		d.log.Warn("kernel does not bring the packets of a tunnel to one worker", "hint", "datapath.workers: 1 may be faster")
 	}
+	d.ledger = newLedger()
 	d.stack = netstack.New(netstack.Config{Send: d.say})
 	d.gateway, err = datapath.New(datapath.Config{
 		Device:         in.device,
@@ -82,7 +83,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		Acquire:        func(conn string, local, remote esp.Selector) { d.mail.post(acquire{conn, local, remote}) },
 		Spent:          d.spent,
 		Seen:           d.seen,
-		Control:        d.stack.Control,
+		Control:        d.hear,
 	})
 	if err != nil {
 		return nil, err
@@ -109,7 +110,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	d.host, d.kept = in.host, opts.Kept
 	d.routes = newRoutes(d.log, in.host, d.gateway)
 	d.loop = &loop{
-		log: d.log, mail: d.mail, recorder: d.recorder, timeline: d.timeline, engine: d.engine, gateway: d.gateway, stack: d.stack, routes: d.routes, keeper: d.keeper,
+		log: d.log, mail: d.mail, recorder: d.recorder, timeline: d.timeline, engine: d.engine, gateway: d.gateway, stack: d.stack, pings: d.stack.Pings(d.answered), ledger: d.ledger, routes: d.routes, keeper: d.keeper,
 		finder:  finder{lookup: newResolver(systemLookup).lookup, route: routeTo, localPort: cfg.Gateway.Outside.IKEPort, peerPort: cmp.Or(opts.PeerIKEPort, 500), running: &d.running},
 		head:    head,
 		started: time.Now(), ends: map[string]*end{}, parting: map[string]*end{}, parted: make(chan struct{}, 1), deleted: make(chan struct{}),
@@ -208,6 +209,7 @@ func newConnection(cfg *config.Config, c config.Connection, opts Options, now ti
 		}
 		conn.ends = append(conn.ends, e)
 	}
+	healthOf(c, &logic)
 	conn.config = logic
 	conn.logic = tunnel.New(logic, now)
 	return conn, nil

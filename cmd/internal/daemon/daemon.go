@@ -58,6 +58,7 @@ type Daemon struct {
 	keeper   *keeper
 	engine   *ike.Engine
 	gateway  *datapath.Gateway
+	ledger   *ledger
 	stack    *netstack.Stack
 	host     host // nil: the host is left alone
 	bare     bool // there are sockets for ESP without UDP
@@ -119,7 +120,10 @@ func (d *Daemon) Events(after uint64) (list []api.Event, newer <-chan struct{}) 
 func (d *Daemon) observe(ev session.Event) {
 	d.recorder.observe(ev)
 	d.timeline.observe(ev)
-	if wanted(ev) {
+	switch {
+	case wanted(ev):
 		d.mail.post(ev)
+	case d.ledger.answers(ev):
+		d.mail.post(vouched{ev.Peer})
 	}
 }

@@ -61,6 +61,8 @@ type loop struct {
 	engine   *ike.Engine
 	gateway  *datapath.Gateway
 	stack    *netstack.Stack
+	pings    *netstack.Pings // of the connections' logic
+	ledger   *ledger
 	routes   *routes
 	domains  []*domainTable
 	keeper   *keeper
@@ -80,6 +82,9 @@ type loop struct {
 	carried     []netip.Addr                 // as last looked at
 	stirredAt   time.Time                    // the network has changed and was not looked at since; zero: no
 	lookedUntil time.Time                    // it is not looked at before
+
+	watchAt, watchedAt time.Time // when tunnels' packets are looked at next, zero: there are none to look at; and were last
+	watchPace          time.Duration
 }
 
 // A connection is one VPN connection: what decides for it, and what the status shows besides.
@@ -101,6 +106,7 @@ type connection struct {
 	waiting   acquire  // the last of these packets
 	waitingAt time.Time
 	wake      time.Time
+	used      time.Time // when packets were last seen to pass its tunnels
 }
 
 // An end is one tunnel of a connection.
@@ -124,6 +130,7 @@ type end struct {
 	lost     string      // why the last search found none
 	changed  []time.Time // when the tunnel last came or went, the oldest first
 	partBy   time.Time   // it is not configured any more, and what its peer says is not waited for after this
+	pulse    pulse
 }
 
 // run serves the mail and the connections' deadlines until ctx is done.
@@ -148,6 +155,9 @@ func (l *loop) run(ctx context.Context) {
 			l.stirredAt = time.Time{}
 			l.look(ctx, now)
 		}
+		if !l.watchAt.IsZero() && !now.Before(l.watchAt) {
+			l.watch(ctx, now)
+		}
 		for _, c := range l.every() {
 			if !c.wake.IsZero() && !c.wake.After(now) {
 				l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Wake})
@@ -166,6 +176,7 @@ func (l *loop) nextWake() time.Time {
 	if !l.stirredAt.IsZero() {
 		first = l.lookedUntil
 	}
+	first = sooner(first, l.watchAt)
 	for _, c := range l.conns {
 		first = sooner(first, c.wake)
 	}
@@ -214,6 +225,10 @@ func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
 		}
 	case found:
 		l.start(ctx, now, m)
+	case pinged:
+		l.fact(ctx, now, m.peer, tunnel.Event{Kind: tunnel.PingAnswered, Number: m.number, RTT: m.rtt})
+	case vouched:
+		l.fact(ctx, now, m.peer, tunnel.Event{Kind: tunnel.IKEAnswered})
 	case stirred:
 		l.stirredAt = now
 	case secured:
@@ -253,6 +268,12 @@ func (l *loop) obey(ctx context.Context, now time.Time, c *connection, out tunne
 	}
 	for _, cmd := range out.IKE {
 		l.command(ctx, now, c, cmd)
+	}
+	for _, cmd := range out.Probe {
+		l.probe(c, cmd)
+	}
+	if len(out.Choose.Tunnels) > 0 {
+		l.watchFrom(now)
 	}
 	if out.Routes.Changed {
 		l.routed(now, c, out.Routes.Up)

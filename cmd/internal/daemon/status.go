@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
 	"time"
 
@@ -27,7 +28,7 @@ func (l *loop) status(now time.Time) api.Status {
 func (l *loop) showConnection(now time.Time, c *connection, routes []domain.Route) api.Connection {
 	report := c.logic.Report(now)
 	out := c.shown
-	out.State, out.Since = report.State.String(), api.Stamp(report.Since)
+	out.State, out.Since, out.Note = report.State.String(), api.Stamp(report.Since), api.Ptr(report.Note)
 	out.Routes, out.Tunnels = []api.Route{}, []api.Tunnel{}
 	if report.Active >= 0 {
 		out.ActiveTunnel = api.Ptr(c.ends[report.Active].name)
@@ -48,8 +49,13 @@ func (l *loop) showTunnel(now time.Time, e *end, report tunnel.TunnelReport) api
 	if report.Up {
 		out.Status = "UP"
 	}
-	if report.AdminDown {
+	switch {
+	case report.AdminDown:
 		out.Admin = "down"
+	case report.Drained:
+		out.Admin = "drained"
+	case report.Draining:
+		out.Admin = "draining"
 	}
 	if !report.NextRetry.IsZero() {
 		out.NextRetry = api.Ptr(api.Stamp(report.NextRetry))
@@ -71,12 +77,25 @@ func (l *loop) showTunnel(now time.Time, e *end, report tunnel.TunnelReport) api
 		shown.Encap, shown.EncapReason = e.showEncap(c)
 		out.Children = append(out.Children, shown)
 	}
+	out.Active, out.Probe = report.Active, showProbe(report.Probe)
 	t := l.gateway.Traffic(e.peer)
 	maps.Copy(t.Drops, l.stack.Drops(e.peer))
 	out.Traffic = api.Traffic{RXBytes: t.RxBytes, TXBytes: t.TxBytes, RXPackets: t.RxPackets, TXPackets: t.TxPackets, Drops: t.Drops,
 		LatePackets: t.LatePackets, LateBy: t.LateBy}
 	if !t.LastRx.IsZero() {
 		out.Traffic.LastRX = api.Ptr(api.Stamp(t.LastRx))
+	}
+	return out
+}
+
+// showProbe is what pings say; nothing where there were none.
+func showProbe(p tunnel.ProbeReport) *api.Probe {
+	if !p.Asked && !p.Suspect {
+		return nil
+	}
+	out := &api.Probe{LossPercent: math.Round(p.Loss*10) / 10, Suspect: p.Suspect}
+	if p.RTT > 0 {
+		out.RTTMillis = api.Ptr(float64(p.RTT.Round(10*time.Microsecond)) / float64(time.Millisecond))
 	}
 	return out
 }

@@ -1,0 +1,206 @@
+package daemon
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"twinbore/config"
+	"twinbore/ike/session"
+	"twinbore/tunnel"
+	"twinbore/tunnel/netstack"
+)
+
+// What comes into the loop by mail of a tunnel's health.
+type (
+	pinged struct { // a ping of the connection's logic was answered
+		peer   string
+		number uint16
+		rtt    time.Duration
+	}
+	vouched struct{ peer string } // the peer has answered an IKE request after it was asked to
+)
+
+// pingSize is how many octets of data a ping has, as everybody's.
+const pingSize = 56
+
+// healthOf enters into logic how the tunnels of a connection are looked after.
+func healthOf(c config.Connection, logic *tunnel.Config) {
+	logic.ActiveActive, logic.IdleTimeout = c.HA.Mode == config.ActiveActive, c.IdleTimeout
+	if on, lenient := c.KeepsAlive(); on {
+		logic.Keepalive = tunnel.Keepalive{Interval: c.Keepalive.Interval, LossDown: c.Keepalive.LossDown, Lenient: lenient}
+	}
+	for i, t := range c.Tunnels {
+		logic.Tunnels[i].Ping = c.PingTarget(t)
+	}
+}
+
+// A ledger is what the loop is told of tunnels from other goroutines and need not know at once.
+type ledger struct {
+	mu    sync.Mutex        // guards the rest
+	own   map[string]uint64 // packets that came for the gateway itself, by peer
+	asked map[string]bool   // who is to answer an IKE request
+}
+
+func newLedger() *ledger { return &ledger{own: map[string]uint64{}, asked: map[string]bool{}} }
+
+// count notes a packet for the gateway itself.
+func (g *ledger) count(peer string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.own[peer]++
+}
+
+func (g *ledger) counted(peer string) uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.own[peer]
+}
+
+// ask notes that an answer of peer's is waited for.
+func (g *ledger) ask(peer string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked[peer] = true
+}
+
+// answers reports whether ev is the answer that is waited for, which it then is no longer. Only an answer shows that packets pass
+// both ways, and of these exchanges only the peer can have sent it.
+func (g *ledger) answers(ev session.Event) bool {
+	if ev.Kind != session.Message || ev.Sent || !ev.Answer || ev.Exchange != "INFORMATIONAL" && ev.Exchange != "CREATE_CHILD_SA" {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	waited := g.asked[ev.Peer]
+	delete(g.asked, ev.Peer)
+	return waited
+}
+
+// forget drops what is noted of a tunnel that has no Child SA.
+func (g *ledger) forget(peer string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.own, peer)
+	delete(g.asked, peer)
+}
+
+// hear is the data path's: a packet for the gateway itself.
+func (d *Daemon) hear(peer string, packet []byte) bool {
+	if !d.stack.Control(peer, packet) {
+		return false
+	}
+	d.ledger.count(peer)
+	return true
+}
+
+// answered is the stack's: something came back for a ping.
+func (d *Daemon) answered(a netstack.Answer) {
+	if a.Verdict == netstack.Reply {
+		d.mail.post(pinged{a.Peer, a.Seq, a.RTT})
+	}
+}
+
+// probe asks a tunnel's peer. A ping that cannot be sent is lost like one that nobody answers.
+func (l *loop) probe(c *connection, cmd tunnel.ProbeCommand) {
+	e := c.ends[cmd.Tunnel]
+	switch cmd.Way {
+	case tunnel.Ping:
+		if err := l.pings.Send(netstack.Ping{Peer: e.peer, Target: cmd.Target, Seq: cmd.Number, Size: pingSize}); err != nil {
+			l.log.Debug("ping not sent", "peer", e.peer, "err", err)
+		}
+	case tunnel.Liveness:
+		l.ledger.ask(e.peer)
+		l.engine.Do(e.peer, session.Probe{})
+	}
+}
+
+// fact tells a connection something of one of its tunnels, if it is still there.
+func (l *loop) fact(ctx context.Context, now time.Time, peer string, ev tunnel.Event) {
+	if e := l.ends[peer]; e != nil {
+		ev.Tunnel = e.index
+		l.tell(ctx, now, e.conn, ev)
+	}
+}
+
+// watchFrom sees to it that packets are looked at, as a tunnel may have come up.
+func (l *loop) watchFrom(now time.Time) {
+	if l.watchAt.IsZero() {
+		l.watchAt, l.watchPace, l.watchedAt = now.Add(lookQuick), lookQuick, now
+	}
+}
+
+// watch looks at the packets of all tunnels that have Child SAs, and plans the next look. There is none while no tunnel has.
+func (l *loop) watch(ctx context.Context, now time.Time) {
+	before := l.watchedAt
+	l.watchedAt, l.watchPace = now, min(2*l.watchPace, lookSlow)
+	some := false
+	for _, c := range l.conns {
+		alive, busy := l.feel(ctx, now, before, c)
+		some = some || alive
+		if busy {
+			l.watchPace = lookQuick
+		}
+	}
+	l.watchAt = time.Time{}
+	if some {
+		l.watchAt = now.Add(l.watchPace)
+	}
+}
+
+// feel looks at the packets of one connection and tells it what they mean.
+func (l *loop) feel(ctx context.Context, now, before time.Time, c *connection) (alive, busy bool) {
+	for i, e := range c.ends {
+		w := c.logic.Watch(i)
+		if !w.Alive {
+			if e.pulse.felt {
+				e.pulse = pulse{}
+				l.ledger.forget(e.peer)
+			}
+			continue
+		}
+		if alive = true; !e.pulse.felt {
+			c.used = now
+		}
+		b := e.pulse.look(now, before, l.gateway.Signs(e.peer), l.ledger.counted(e.peer))
+		busy = busy || w.Draining || e.pulse.busy(now)
+		if b.sent+b.data > 0 {
+			c.used = now
+		}
+		switch {
+		case b.came > 0 && !e.pulse.told.IsZero(), b.data > 0 && w.Draining:
+			e.pulse.told = time.Time{}
+			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Heard, Tunnel: i})
+		case e.pulse.silent(now, w.RTT):
+			e.pulse.told = now
+			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Silent, Tunnel: i})
+		}
+	}
+	if alive {
+		l.followPeer(ctx, now, c)
+		if idle := c.logic.IdleTimeout(); idle > 0 && now.Sub(c.used) >= idle {
+			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Idle})
+		}
+	}
+	return alive, busy
+}
+
+// followPeer tells a connection by which tunnel its peer sends now, if that is not the one tunnel by which we do.
+func (l *loop) followPeer(ctx context.Context, now time.Time, c *connection) {
+	ours := -1
+	for i := range c.ends {
+		if c.logic.Watch(i).Active {
+			if ours >= 0 {
+				return
+			}
+			ours = i
+		}
+	}
+	for i, e := range c.ends {
+		if ours >= 0 && i != ours && e.pulse.replaces(&c.ends[ours].pulse, now) {
+			e.pulse.followed = true
+			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.PeerMoved, Tunnel: i})
+			return
+		}
+	}
+}
