@@ -122,6 +122,10 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
 		return nil, fmt.Errorf("the file has mode %04o: others can change it; chmod go-w", mode)
 	}
+	folder := path.Dir(name)
+	if info, err := fs.Stat(fsys, folder); err == nil && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		return nil, fmt.Errorf("the file lies in %s, where anyone can replace it; chmod o-w that folder", folder)
+	}
 	return io.ReadAll(io.LimitReader(f, maxFileSize+1))
 }
 

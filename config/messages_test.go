@@ -122,7 +122,8 @@ func (c told) say(t *testing.T) (lines []string) {
 		file.WriteString(base)
 	}
 	tree := fstest.MapFS{"f": {Data: []byte(file.String()), Mode: mode}, "g": {Data: []byte(more.String()), Mode: 0o644},
-		"none/readme.txt": {Mode: 0o644}, "pipe": {Mode: os.ModeNamedPipe | 0o644}}
+		"none/readme.txt": {Mode: 0o644}, "pipe": {Mode: os.ModeNamedPipe | 0o644},
+		"open": {Mode: os.ModeDir | 0o777}, "open/f": {Data: []byte(file.String()), Mode: mode}, "tmp": {Mode: os.ModeDir | os.ModeSticky | 0o777}, "tmp/f": {Data: []byte(file.String()), Mode: mode}}
 	config, err := Sources{FS: tree, Names: names, Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }, Objects: objects}.Load()
 	found, _ := errors.AsType[Problems](err)
 	if config != nil {

@@ -1,6 +1,8 @@
 package ike
 
 import (
+	"fmt"
+	"io"
 	"slices"
 
 	"twinbore/ike/auth"
@@ -14,6 +16,9 @@ type Secrets struct {
 	Auth    auth.Credentials // several pre-shared keys while one takes over from another
 	PPK     ikev2.PPK
 }
+
+// Format keeps the octets out of whatever prints secrets.
+func (s Secrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
 // SetSecrets gives the named peer other secrets: the next IKE SA that is begun by either end is authenticated by them
 // (F5, R58). One that is being negotiated goes on with what it has, and an established one needs none. It reports whether

@@ -226,6 +226,18 @@ func TestCommandsAreBounded(t *testing.T) {
 	}
 }
 
+// CTL-07, SEC-04: a command is a fixed list of words and no shell looks at them.
+func TestCommandsHaveNoShell(t *testing.T) {
+	ran := filepath.Join(t.TempDir(), "ran")
+	word := "$(touch " + ran + "); `touch " + ran + "` | touch " + ran + " && ${HOME} 'x"
+	if got := resolve(t, Store{}, Ref{Kind: Exec, Args: []string{"printf", "%s", word}}); got != word {
+		t.Errorf("got %q, want %q", got, word)
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("a shell has looked at it")
+	}
+}
+
 // R62: a generated secret is made once, is what every peer accepts, and is kept where only its owner reads it.
 func TestGeneratedSecretIsMadeOnce(t *testing.T) {
 	dir, store := folder(t)

@@ -126,16 +126,19 @@ func TestStrangersAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.Chmod(filepath.Dir(exe), 0o755)
-	asNobody := func() string {
+	as := func(attr *syscall.SysProcAttr) string {
 		cmd := exec.Command(exe)
 		cmd.Env = append(os.Environ(), "API_TEST_CALLER="+socket, "GORACE=atexit_sleep_ms=0")
 		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		cmd.SysProcAttr = attr
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		return string(bytes.TrimSpace(out))
+	}
+	asNobody := func() string {
+		return as(&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}})
 	}
 	run, top := filepath.Dir(socket), filepath.Dir(filepath.Dir(socket))
 	for _, open := range []func() error{
@@ -150,7 +153,40 @@ func TestStrangersAreRefused(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	}
+	// Root of another user namespace, as in a container, is whom it is mapped to; and its network is another one.
+	inContainer := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 65534, Size: 1}}, GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 65534, Size: 1}},
+		Credential: &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: true}}
+	if err := exec.Command("unshare", "--user", "true").Run(); err != nil {
+		t.Logf("no user namespaces here: %v", err)
+	} else if got := as(inContainer); !strings.Contains(got, ErrPermission.Error()) {
+		t.Errorf("root of a container: got %q", got)
+	}
+	// A member of the socket's group may talk, by its first group or by another.
+	const group = 54321
+	if err := errors.Join(os.Chmod(socket, 0o660), os.Chown(socket, 0, group)); err != nil {
+		t.Fatal(err)
+	}
+	if got := as(&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: group}}); got != "as another user: <nil>" {
+		t.Errorf("a member of the group: got %q", got)
+	}
+	if got := asNobody(); !strings.Contains(got, ErrPermission.Error()) {
+		t.Errorf("nobody, once the socket has a group: got %q", got)
+	}
 	if _, _, err := NewClient(socket).Status(t.Context()); err != nil {
 		t.Errorf("the daemon's own user is refused: %v", err)
+	}
+}
+
+// CTL-01: a folder of the socket that is a link is judged by what it leads to.
+func TestListenInAFolderThatIsALink(t *testing.T) {
+	dir := shortDir(t)
+	open, link := filepath.Join(dir, "open"), filepath.Join(dir, "link")
+	if err := errors.Join(os.Mkdir(open, 0o755), os.Chmod(open, 0o777), os.Symlink(open, link)); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := Listen(filepath.Join(link, "s"), ""); err == nil || !strings.Contains(err.Error(), "others may write") {
+		l.Close()
+		t.Errorf("got %v", err)
 	}
 }

@@ -12,11 +12,11 @@ import (
 
 // rows says how many hostile inputs each group of testdata/security has, and how many events testdata/reliability (EV), so that
 // none is left out by leaving it out of its list as well.
-var rows = map[string]int{"EV": 38, "MAL": 25, "SM": 24, "DOS": 19, "CRY": 16, "AUT": 14, "TS": 10, "RPL": 11, "ESP": 8}
+var rows = map[string]int{"EV": 38, "MAL": 25, "SM": 24, "DOS": 19, "CRY": 16, "AUT": 14, "TS": 10, "RPL": 11, "ESP": 8, "SEC": 8, "CTL": 7}
 
 var (
-	rowID     = regexp.MustCompile(`\b(?:EV|MAL|SM|DOS|CRY|AUT|TS|RPL|ESP)-[0-9]{2}\b`)
-	rowForm   = regexp.MustCompile(`^((EV|MAL|SM|DOS|CRY|AUT|TS|RPL|ESP)-([0-9]{2})): (\S.{15,}) -> (\S.{3,})$`)
+	rowID     = regexp.MustCompile(`\b(?:EV|MAL|SM|DOS|CRY|AUT|TS|RPL|ESP|SEC|CTL)-[0-9]{2}\b`)
+	rowForm   = regexp.MustCompile(`^((EV|MAL|SM|DOS|CRY|AUT|TS|RPL|ESP|SEC|CTL)-([0-9]{2})): (\S.{15,}) -> (\S.{3,})$`)
 	shownForm = regexp.MustCompile(`^(\S+_test\.go) ((?:Test|Fuzz|Benchmark)\w+)$`)
 )
 

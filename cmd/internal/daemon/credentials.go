@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
 	"time"
@@ -28,6 +29,9 @@ type credential struct {
 	until time.Time // how long a key before the current one is accepted; zero: there is none, or it has no end
 	err   error     // what could not be had; of that there is what was found before, if anything
 }
+
+// Format keeps the octets out of whatever prints a credential.
+func (c credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, secret.Redacted) }
 
 // sources is where a tunnel's secrets come from. What was found at one place is no secret for another.
 type sources struct {

@@ -15,7 +15,6 @@ import (
 // A domainTable is the routing table of a domain and the connections that are in it. The loop's goroutine owns it.
 type domainTable struct {
 	config  domain.Config
-	inTable int // number of the host's table that its routes go into
 	table   *domain.Table
 	members []*connection // in the order of table
 }
@@ -24,7 +23,7 @@ type domainTable struct {
 func domainsOf(cfg *config.Config) []*domainTable {
 	var out []*domainTable
 	for _, d := range cfg.Domains {
-		out = append(out, &domainTable{inTable: d.Table, config: domainOf(cfg, d)})
+		out = append(out, &domainTable{config: domainOf(cfg, d)})
 	}
 	return out
 }
@@ -39,7 +38,7 @@ func (l *loop) reroute() error {
 	tables := make([]domainTable, len(l.domains))
 	for i, d := range l.domains {
 		var err error
-		if tables[i], err = l.gather(d); err != nil {
+		if tables[i], err = l.gather(d.config); err != nil {
 			return err
 		}
 	}
@@ -56,9 +55,8 @@ func (l *loop) reroute() error {
 }
 
 // gather makes the table of one domain.
-func (l *loop) gather(d *domainTable) (domainTable, error) {
-	cfg := d.config
-	out := domainTable{config: cfg, inTable: d.inTable}
+func (l *loop) gather(cfg domain.Config) (domainTable, error) {
+	out := domainTable{config: cfg}
 	var conns []domain.Connection
 	for _, c := range l.conns {
 		if c.shown.Domain == cfg.Name {
@@ -141,26 +139,6 @@ func (l *loop) routed(now time.Time, c *connection, up bool) {
 	}
 	l.publish()
 	l.timeline.routed(now, c)
-}
-
-// meeting returns the connection of another domain whose routes would meet those to p in one of the host's tables, where the
-// longest prefix wins, whosever it is (R32, F11); "" when there is none.
-func (l *loop) meeting(c *connection, p netip.Prefix) string {
-	i := slices.IndexFunc(l.domains, func(d *domainTable) bool { return d.config.Name == c.shown.Domain })
-	if i < 0 || !l.domains[i].config.Propagate {
-		return ""
-	}
-	for j, d := range l.domains {
-		if j == i || d.inTable != l.domains[i].inTable || !d.config.Propagate {
-			continue
-		}
-		for _, r := range d.table.Routes() {
-			if r.Prefix.Overlaps(p) {
-				return r.Conn
-			}
-		}
-	}
-	return ""
 }
 
 // routesOf returns what the tables say of each connection.
