@@ -25,17 +25,18 @@ func newRun(a *app) *cobra.Command {
 routes away, within 2 seconds. The log goes to standard error: text on a terminal, JSON elsewhere.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			loaded, err := a.load()
+			origin, cfg, err := a.openOrigin(func(cfg *config.Config) {
+				if cmd.Flags().Changed("socket") {
+					cfg.Gateway.API.Socket = a.socket
+				}
+				if cfg.Gateway.Log.Format == config.LogAuto && isTerminal(a.err) {
+					cfg.Gateway.Log.Format = config.LogText
+				}
+			})
 			if err != nil {
 				return err
 			}
-			cfg := *loaded
-			if cmd.Flags().Changed("socket") {
-				cfg.Gateway.API.Socket = a.socket
-			}
-			if cfg.Gateway.Log.Format == config.LogAuto && isTerminal(a.err) {
-				cfg.Gateway.Log.Format = config.LogText
-			}
+			defer origin.Store.Close()
 			sink := newLogSink(a.err, sayLost(newLogger(a.err, cfg.Gateway.Log, a.verbose)))
 			defer sink.end()
 			log := newLogger(sink, cfg.Gateway.Log, a.verbose)
@@ -48,7 +49,7 @@ routes away, within 2 seconds. The log goes to standard error: text on a termina
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(heapGrowth)
 			}
-			d, err := daemon.Build(ctx, &cfg, daemon.Options{Version: version, Log: log})
+			d, err := daemon.Build(ctx, cfg, daemon.Options{Version: version, Log: log, Origin: origin, Kept: origin.Store})
 			switch {
 			case errors.Is(err, fs.ErrPermission):
 				return failure(exitPermission, err)

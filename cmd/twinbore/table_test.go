@@ -109,7 +109,7 @@ func TestExitCodesOfStatus(t *testing.T) {
 }
 
 func TestYAMLKeepsOrderAndTypes(t *testing.T) {
-	raw, err := json.Marshal(api.Connection{Name: "1", State: "available", Since: tableNow, Routes: []api.Route{}, Tunnels: []api.Tunnel{}})
+	raw, err := json.Marshal(api.Connection{Name: "1", State: "available", Since: tableNow, Tags: map[string]string{}, Routes: []api.Route{}, Tunnels: []api.Tunnel{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +121,8 @@ since: "2026-11-23T21:00:00Z"
 role: ""
 routing: ""
 domain: ""
+source: ""
+tags: {}
 active_tunnel: null
 note: null
 routes: []

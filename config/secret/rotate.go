@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -200,4 +201,23 @@ func inFolder(dir string, do func(dir string) error) error {
 		return err
 	}
 	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// Discard deletes a generated secret and the ones before it; nobody may need it any more. One that is not there is no error.
+func (s Store) Discard(ref Ref) error {
+	if ref.Kind != Generate {
+		return fmt.Errorf("%v: only what was generated here is deleted here", ref)
+	}
+	path, err := s.Place(ref)
+	if err != nil {
+		return err
+	}
+	errs := []error{os.Remove(path)}
+	if errors.Is(errs[0], fs.ErrNotExist) {
+		errs = nil
+	}
+	for name := range formerFiles(path) {
+		errs = append(errs, os.Remove(name))
+	}
+	return errors.Join(errs...)
 }

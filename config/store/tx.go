@@ -198,3 +198,55 @@ func (s *State) wasUsed(id string) bool {
 	_, err := fmt.Sscanf(id[len(id)-9:], "%x", &number)
 	return err != nil || number <= s.next
 }
+
+// Same reports whether an object is the same in both.
+func (s *State) Same(other *State, kind config.ObjectKind, name string) bool {
+	a, inA := s.Find(kind, name)
+	b, inB := other.Find(kind, name)
+	return inA == inB && string(a.Text) == string(b.Text)
+}
+
+// Restore makes of one object, and of what goes with it, what it was: a change that came to nothing leaves no trace. Its number
+// is spent.
+func (tx *Tx) Restore(before *State, kind config.ObjectKind, name string) {
+	s := tx.state
+	old, was := before.Find(kind, name)
+	at := s.index(kind, name)
+	switch {
+	case was && at >= 0:
+		s.Objects[at] = old
+	case was:
+		i := slices.IndexFunc(s.Objects, func(o Object) bool { return o.number > old.number })
+		if i < 0 {
+			i = len(s.Objects)
+		}
+		s.Objects = slices.Insert(s.Objects, i, old)
+	case at >= 0:
+		s.Objects = slices.Delete(s.Objects, at, at+1)
+	}
+	if was {
+		tx.put(string(kind), name, recordOf(old))
+	} else {
+		tx.put(string(kind), name, nil)
+	}
+	s.tombstones = slices.DeleteFunc(s.tombstones, func(t tombstone) bool {
+		fresh := t.kind == kind && t.name == name && !slices.ContainsFunc(before.tombstones, func(o tombstone) bool { return o.id == t.id })
+		if fresh {
+			tx.put(tombstoneBucket, t.id, nil)
+		}
+		return fresh
+	})
+	if was && s.spent[old.ID] && !before.spent[old.ID] {
+		delete(s.spent, old.ID)
+		tx.put(spentBucket, old.ID, nil)
+	}
+	if kind != config.ConnectionObject {
+		return
+	}
+	tx.SetAdded(name, before.Added[name])
+	for peer := range before.Down {
+		if strings.HasPrefix(peer, name+"/") {
+			tx.SetDown(peer, true)
+		}
+	}
+}

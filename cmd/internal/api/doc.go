@@ -8,6 +8,10 @@
 //	GET  /v1/events        ?since= &follow=1                         since is a time, or the last id that was read
 //	GET  /v1/routes        ?connection=
 //	POST, DELETE /v1/connections/{connection}/routes                 ?prefix=, once for each: what an operator adds, or takes away again
+//	GET  /v1/connections, /v1/customer-gateways                      what is configured, made at run time, and deleted in the last hour
+//	GET, POST, PUT, PATCH, DELETE /v1/connections/{name}, /v1/customer-gateways/{name}
+//	                       the body is one object in the language of the configuration, YAML or JSON; POST makes a new one, PUT makes
+//	                       or replaces, PATCH merges (RFC 7396). The answer comes when it is on the disk and in effect.
 //	POST /v1/connections/{connection}/actions/{up|down|restart|rekey}                      ?sa=ike|child with rekey
 //	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{up|down|restart|rekey}
 //	POST /v1/connections/{connection}[/tunnels/{tunnel}]/actions/ping                      ?target=&from=&count=&interval=&timeout=&size=

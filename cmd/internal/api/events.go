@@ -21,6 +21,7 @@ import (
 //	ike.failed, ike.auth_failed, proposal.mismatch, dpd.timeout           what went wrong with them
 //	child.established, child.rekeyed, child.deleted, child.failed         Child SAs
 //	child.moved                                                           ESP goes into UDP, or out of it
+//	state.damaged, state.unavailable, object.refused                      what was made at run time is not all in effect
 //	weak_crypto                                                           a negotiated algorithm is weak
 type Event struct {
 	ID         uint64            `json:"id"` // one more for each event; grows over restarts of the daemon, too, which leave a gap

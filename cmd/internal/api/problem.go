@@ -23,6 +23,10 @@ const (
 	Conflict         = "CONFLICT"      // it cannot be beside what is there; detail says what
 	NotKept          = "NOT_KEPT"      // what was asked for could not be kept, and has not been done
 	NotPossible      = "NOT_POSSIBLE"  // the daemon cannot do it as things are set up
+	Invalid          = "INVALID"       // the document; detail says everything that is wrong
+	Exists           = "EXISTS"        // there is something of that name already
+	ReadOnly         = "READ_ONLY"     // it stands in a file
+	InUse            = "IN_USE"        // others need it; detail names them
 	ShuttingDown     = "SHUTTING_DOWN" // the daemon is about to end
 	Busy             = "BUSY"          // too many ask for the same
 )
@@ -35,6 +39,10 @@ var statuses = map[string]int{
 	Conflict:         http.StatusConflict,
 	NotKept:          http.StatusInsufficientStorage,
 	NotPossible:      http.StatusConflict,
+	Invalid:          http.StatusUnprocessableEntity,
+	Exists:           http.StatusConflict,
+	ReadOnly:         http.StatusConflict,
+	InUse:            http.StatusConflict,
 	ShuttingDown:     http.StatusServiceUnavailable,
 	Busy:             http.StatusServiceUnavailable,
 }

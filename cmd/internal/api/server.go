@@ -31,6 +31,10 @@ type Config struct {
 	Routes func(ctx context.Context, connection string) (Routes, error) // of all for ""; a *Problem is answered as it is
 	// ChangeRoutes changes all the prefixes or none. A *Problem is answered as it is.
 	ChangeRoutes func(ctx context.Context, c RouteChange) (RoutesChanged, error)
+	Objects      func(ctx context.Context, kind ObjectKind) (Objects, error) // a *Problem is answered as it is, here and below
+	Object       func(ctx context.Context, kind ObjectKind, name string) (Object, error)
+	// ChangeObject returns when the change is on the disk and in effect.
+	ChangeObject func(ctx context.Context, c ObjectChange) (ObjectChanged, error)
 	Log          *slog.Logger
 }
 
@@ -51,6 +55,8 @@ func New(cfg Config) *Server {
 	mux.HandleFunc("GET /v1/logs", s.logs)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("GET /v1/routes", s.routes)
+	s.handleObjects(mux, Connections)
+	s.handleObjects(mux, CustomerGateways)
 	mux.HandleFunc("POST /v1/connections/{connection}/routes", s.changeRoutes)
 	mux.HandleFunc("DELETE /v1/connections/{connection}/routes", s.changeRoutes)
 	mux.HandleFunc("POST /v1/connections/{connection}/actions/ping", s.ping)

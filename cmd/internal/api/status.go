@@ -23,17 +23,19 @@ type Gateway struct {
 
 // Connection is one VPN connection. Its state and the status of its tunnels are separate facts (R7).
 type Connection struct {
-	Name         string    `json:"name"`
-	ID           *string   `json:"id"`    // free label
-	State        string    `json:"state"` // pending | available | deleting | deleted
-	Since        time.Time `json:"since"` // of State
-	Role         string    `json:"role"`  // customer | cloud
-	Routing      string    `json:"routing"`
-	Domain       string    `json:"domain"`
-	ActiveTunnel *string   `json:"active_tunnel"` // the first of several
-	Note         *string   `json:"note"`          // what an operator should know and need not act on
-	Routes       []Route   `json:"routes"`
-	Tunnels      []Tunnel  `json:"tunnels"`
+	Name         string            `json:"name"`
+	ID           *string           `json:"id"`    // free label
+	State        string            `json:"state"` // pending | available | deleting | deleted
+	Since        time.Time         `json:"since"` // of State
+	Role         string            `json:"role"`  // customer | cloud
+	Routing      string            `json:"routing"`
+	Domain       string            `json:"domain"`
+	Source       string            `json:"source"` // file | runtime
+	Tags         map[string]string `json:"tags"`
+	ActiveTunnel *string           `json:"active_tunnel"` // the first of several
+	Note         *string           `json:"note"`          // what an operator should know and need not act on
+	Routes       []Route           `json:"routes"`
+	Tunnels      []Tunnel          `json:"tunnels"`
 }
 
 // Route is a prefix behind the peer.

@@ -19,7 +19,7 @@ func full() Status {
 		SchemaVersion: SchemaVersion,
 		Gateway:       Gateway{Name: "paris-gw-1", Version: "v0.1.0", Mode: "tun", ASN: Ptr(uint32(65010)), UptimeSeconds: 273600},
 		Connections: []Connection{{
-			Name: "aws-prod", ID: Ptr("vpn-0fake"), State: "available", Since: at, Role: "customer", Routing: "bgp", Domain: "default",
+			Name: "aws-prod", ID: Ptr("vpn-0fake"), State: "available", Since: at, Role: "customer", Routing: "bgp", Domain: "default", Source: "file", Tags: map[string]string{"env": "prod"},
 			ActiveTunnel: Ptr("1"), Note: Ptr("not redundant now: only tunnel 1 is fit for use"),
 			Routes: []Route{
 				{Prefix: "10.0.0.0/16", Source: "bgp", Tunnel: Ptr("1"), Installed: true},
@@ -45,7 +45,7 @@ func full() Status {
 					Transforms: []Transform{{What: "PRF", Ours: []string{"prfsha384"}, Theirs: []string{"prfsha256"}, Differs: true}}},
 			}},
 		}, {
-			Name: "branch", State: "pending", Since: at, Role: "cloud", Routing: "static", Domain: "default",
+			Name: "branch", State: "pending", Since: at, Role: "cloud", Routing: "static", Domain: "default", Source: "runtime", Tags: map[string]string{},
 			Routes: []Route{}, Tunnels: []Tunnel{},
 		}},
 	}

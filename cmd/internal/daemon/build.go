@@ -107,6 +107,8 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	})
 	d.keeper.give = d.engine.SetSecrets
 	d.keeper.tell = func(peer string) { d.mail.post(secured{peer}) }
+	d.announce(time.Now())
+	d.clearLeftovers()
 	d.host, d.kept = in.host, opts.Kept
 	d.routes = newRoutes(d.log, in.host, d.gateway)
 	d.loop = &loop{
@@ -162,9 +164,10 @@ func (d *Daemon) openAPI(cfg config.API, own string) error {
 	d.opened.add(l.Close)
 	d.control = l
 	d.api = api.New(api.Config{
-		Status: d.Status, Act: d.Act, Logs: d.Logs, Ping: d.Ping, Events: d.Events,
+		Status: d.Status, Act: d.keptAct, Logs: d.Logs, Ping: d.Ping, Events: d.Events,
 		Rotate: d.keeper.rotate,
 		Routes: d.Routes, ChangeRoutes: d.ChangeRoutes,
+		Objects: d.Objects, Object: d.Object, ChangeObject: d.ChangeObject,
 		Log: d.log,
 	})
 	return nil
@@ -190,7 +193,7 @@ func newConnection(cfg *config.Config, c config.Connection, opts Options, now ti
 
 	conn := &connection{networks: c.RemoteNetworks, encap: c.Encap, onTraffic: c.Start == config.StartOnTraffic,
 		selective: c.Selectors == config.SelectorsNetworks, shown: api.Connection{Name: c.Name, ID: api.Ptr(c.ID), Role: string(c.Role),
-			Routing: string(c.Routing), Domain: c.Domain}}
+			Routing: string(c.Routing), Domain: c.Domain, Source: sourceOf(c.Runtime), Tags: tagsOf(c)}}
 	conn.forward, conn.backupOf = forwarding(c, cfg.Gateway.Datapath.TUN), cfg.Standing(c)
 	if opts.Kept != nil {
 		conn.added = opts.Kept.Added(c.Name)
@@ -200,7 +203,8 @@ func newConnection(cfg *config.Config, c config.Connection, opts Options, now ti
 		if t.Name == c.HA.Prefer {
 			logic.Prefer = i
 		}
-		e := &end{conn: conn, index: i, name: t.Name, peer: c.Name + "/" + t.Name, local: t.Local, remote: t.Remote.String()}
+		down := opts.Origin != nil && opts.Origin.Store.State().Down[c.Name+"/"+t.Name]
+		e := &end{conn: conn, index: i, heldDown: down, name: t.Name, peer: c.Name + "/" + t.Name, local: t.Local, remote: t.Remote.String()}
 		if t.Inside.IsValid() {
 			e.inside = api.Ptr(t.Inside.String())
 		}

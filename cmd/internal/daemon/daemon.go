@@ -42,6 +42,8 @@ type Options struct {
 	// Rand is where everything random comes from; nil: crypto/rand. With one given, IKE runs on one goroutine, so that the
 	// same octets give the same run.
 	Rand io.Reader
+	// Origin is where the configuration came from, so that more can be made while it runs; nil: nothing can.
+	Origin *Origin
 	// Kept is where routes that operators add are kept; nil: they last until the daemon ends.
 	Kept RouteStore
 }

@@ -23,7 +23,11 @@
 // Ending (stop.go): connections are deleted, which closes their SAs at the peers and takes their routes away; that has
 // 1.2 s, and what has not answered by then is dropped. Then engine, data path and routes end, 2 s in all.
 //
-// Not done here: reload, hand-over to another process, persistence of what the operator did.
+// What is made at run time (objects.go) takes one way: files and store are checked together by Origin, the store is written, and
+// Reconfigure brings the result into effect. Whoever reads the configuration again while the daemon runs asks Origin.Reload, so
+// that what is in the store is not lost.
+//
+// Not done here: hand-over to another process.
 //
 // Start reading at build.go, then loop.go.
 package daemon

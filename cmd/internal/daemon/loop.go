@@ -119,6 +119,8 @@ type end struct {
 	remote string     // the peer's outer address or host name; empty: any, we cannot begin
 	inside *string
 
+	heldDown bool // an operator took it down before this process began
+
 	ikes     []session.IKEInfo // newest last
 	children []session.ChildInfo
 	path     esp.Path   // outer addresses last used
@@ -204,7 +206,7 @@ func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
 	switch m := mail.(type) {
 	case begin:
 		for _, c := range l.conns {
-			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Begin})
+			l.begin(ctx, now, c)
 		}
 	case *swap:
 		l.swap(ctx, now, m)

@@ -122,7 +122,7 @@ func (l *loop) settle(ctx context.Context, now time.Time, s *swap) (restarted []
 			for _, e := range c.ends {
 				l.enlist(e)
 			}
-			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Begin})
+			l.begin(ctx, now, c)
 		case config.Removed:
 			l.remove(ctx, now, c)
 		case config.Changed:

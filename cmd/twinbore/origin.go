@@ -1,0 +1,39 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"twinbore/cmd/internal/daemon"
+	"twinbore/config"
+	"twinbore/config/store"
+)
+
+// openOrigin reads the files, opens the store of what was made at run time in their state folder, and reads both together. own
+// changes what the command line says otherwise; a reload goes through it, too.
+func (a *app) openOrigin(own func(*config.Config)) (*daemon.Origin, *config.Config, error) {
+	files := func(objects []config.Object) (*config.Config, error) {
+		c, err := config.Sources{FS: hostFS{}, Names: a.configNames(), Env: os.LookupEnv, Objects: objects}.Load()
+		if err != nil {
+			return nil, err
+		}
+		changed := *c
+		own(&changed)
+		return &changed, nil
+	}
+	first, err := files(nil)
+	if err != nil {
+		return nil, nil, failure(exitConfig, fmt.Errorf("the configuration is invalid:\n%w", err))
+	}
+	kept, fault := store.Open(first.Gateway.StateDir)
+	if errors.Is(fault, store.ErrLocked) {
+		return nil, nil, fault // what is in it would be missing, and nobody would know
+	}
+	o := &daemon.Origin{Files: files, Store: kept, Fault: fault}
+	c, err := o.Load()
+	if err != nil {
+		return nil, nil, errors.Join(failure(exitConfig, fmt.Errorf("the configuration is invalid:\n%w", err)), kept.Close())
+	}
+	return o, c, nil
+}
