@@ -57,6 +57,7 @@ func (k *checker) check() {
 	k.overlaps()
 	k.tables()
 	k.pairs()
+	k.sharedEnds()
 	k.insides()
 }
 
@@ -123,6 +124,7 @@ func (k *checker) connection(path string, c *Connection) {
 	case len(c.Tunnels) == 1 && c.Enabled: // R20
 		k.warn(path+".tunnels", fmt.Sprintf("connection %s is not redundant: it has one tunnel", c.called()), "")
 	}
+	k.redundancy(path, c)
 	if c.Auth == AuthCertificate {
 		k.certificate(path, c)
 	}

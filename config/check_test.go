@@ -65,7 +65,8 @@ func TestChecksBetweenKeys(t *testing.T) {
 			`f:6:14: connections[0].tunnels: connection "office" has no tunnel`}},
 		{"R19: both tunnels between the same addresses", strings.Replace(base, "198.51.100.87", "198.51.100.21", 1), []string{
 			`f:8:18: connections[0].tunnels[1].remote: another tunnel goes from the same outside address to 198.51.100.21 already; the other is at f:7:9`}},
-		{"R19: one peer address, two of ours", strings.Replace(strings.Replace(base, "198.51.100.87", "198.51.100.21", 1), "gateway: {", "gateway: {outside: {address: [192.0.2.10, 192.0.2.11]}, ", 1), nil},
+		{"R19: one peer address, two of ours", strings.Replace(strings.Replace(base, "198.51.100.87", "198.51.100.21", 1), "gateway: {", "gateway: {outside: {address: [192.0.2.10, 192.0.2.11]}, ", 1), []string{
+			`f:7:7: warning: connections[0].tunnels: all tunnels of connection "office" end at 198.51.100.21`}},
 		{"R29: two connections to the same peer", second("remote_networks: [10.31.0.0/16]", "tunnels: [{remote: 198.51.100.87, psk: {file: c}}, {remote: 203.0.113.2, psk: {file: d}}]"), []string{
 			`f:12:24: connections[1].tunnels[0].remote: another tunnel goes from the same outside address to 198.51.100.87 already; the other is at f:8:9`}},
 		{"R16: two connections of one name", strings.Replace(second("remote_networks: [10.31.0.0/16]", otherTunnels), "name: other", "name: office", 1), []string{
