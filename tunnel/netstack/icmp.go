@@ -21,8 +21,8 @@ type message struct {
 	body     []byte // from the type on; echoHeader octets at least
 }
 
-// parse reads an IP packet without options or extension headers. It reports false for one that holds no whole ICMP
-// message of its own family, or whose checksum is wrong.
+// parse reads an IP packet. It reports false for one that holds no whole ICMP message of its own family, or whose checksum
+// is wrong.
 func parse(b []byte) (message, bool) {
 	m, ok := parseHeader(b)
 	return m, ok && checksum.Checksum(m.body, pseudoHeader(m.src, m.dst, len(m.body))) == 0xffff
@@ -30,27 +30,12 @@ func parse(b []byte) (message, bool) {
 
 // parseHeader is parse for a packet that an error quotes: its end may be missing, and its checksum is not looked at.
 func parseHeader(b []byte) (message, bool) {
-	var m message
-	switch {
-	case len(b) < header.IPv4MinimumSize:
-		return m, false
-	case b[0]>>4 == 4:
-		h := header.IPv4(b)
-		size := int(h.HeaderLength())
-		if size < header.IPv4MinimumSize || len(b) < size+echoHeader || h.Protocol() != uint8(header.ICMPv4ProtocolNumber) {
-			return m, false
-		}
-		m = message{netip.AddrFrom4(h.SourceAddress().As4()), netip.AddrFrom4(h.DestinationAddress().As4()), h.TTL(), b[size:]}
-	case b[0]>>4 == 6:
-		h := header.IPv6(b)
-		if len(b) < header.IPv6MinimumSize+echoHeader || h.NextHeader() != uint8(header.ICMPv6ProtocolNumber) {
-			return m, false
-		}
-		m = message{netip.AddrFrom16(h.SourceAddress().As16()), netip.AddrFrom16(h.DestinationAddress().As16()), h.HopLimit(), b[header.IPv6MinimumSize:]}
-	default:
-		return m, false
+	p, ok := parseIP(b)
+	icmp := p.src.Is4() && p.proto == header.ICMPv4ProtocolNumber || p.src.Is6() && p.proto == header.ICMPv6ProtocolNumber
+	if !ok || !icmp || len(p.upper) < echoHeader {
+		return message{}, false
 	}
-	return m, true
+	return message{p.src, p.dst, p.ttl, p.upper}, true
 }
 
 // A kind is what an ICMP message says, in either family.

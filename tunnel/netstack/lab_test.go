@@ -45,7 +45,7 @@ func newWire(t *testing.T, inside string) *wire {
 		}
 		return nil
 	}
-	w.stack = New(Config{Send: send})
+	w.stack = New(Config{Send: send, MTU: func(string) int { return 0 }})
 	w.stack.SetTunnels([]Tunnel{{"hq/1", addr(inside)}, {"other/1", addr(inside)}, {"plain/1", netip.Addr{}}})
 	return w
 }

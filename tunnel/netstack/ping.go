@@ -151,8 +151,13 @@ func (s *Stack) replied(peer string, m *message) bool {
 	return s.answered(request{peer, m.src, m.seq()}, m.id(), m, Reply)
 }
 
-// refused takes an ICMP error, of which those about our echo requests are ours.
-func (s *Stack) refused(peer string, m *message) bool {
+// refused takes an ICMP error, of which those about our echo requests and about TCP of ours are ours.
+func (s *Stack) refused(peer string, packet []byte, m *message) bool {
+	if p, ok := parseIP(m.body[echoHeader:]); ok {
+		if t, ok := p.tcp(); ok {
+			return s.deliver(peer, packet, t.src, t.dst)
+		}
+	}
 	about, ok := m.quoted()
 	if !ok || about.kind() != echoRequest {
 		return false

@@ -5,6 +5,9 @@ import (
 	"maps"
 	"net/netip"
 	"sync"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
 // Config says how packets get into the tunnels.
@@ -12,6 +15,9 @@ type Config struct {
 	// Send lets a whole inner packet out by the tunnel "connection/tunnel" (datapath.Gateway.Send). It copies the packet and may be
 	// called by several goroutines. An error means that it did not leave.
 	Send func(peer string, packet []byte) error
+	// MTU returns how many octets a packet for a tunnel may have, 0 while that is not known (datapath.Gateway.MTU). It takes no
+	// lock that Send or Control could wait for.
+	MTU func(peer string) int
 }
 
 // A Tunnel is one that the gateway speaks in.
@@ -27,6 +33,10 @@ type Stack struct {
 	mu      sync.Mutex // guards the rest
 	tunnels map[string]*place
 	pings   map[uint16]*Pings // by identifier
+	gvs     []*stack.Stack    // gVisor's; none until somebody speaks TCP
+	nics    map[string]*nic   // in them
+	lastNIC tcpip.NICID
+	closed  bool
 }
 
 // A place is what the Stack keeps of a tunnel.
@@ -38,27 +48,44 @@ type place struct {
 
 // New makes a Stack that is in no tunnel.
 func New(cfg Config) *Stack {
-	return &Stack{cfg: cfg, tunnels: map[string]*place{}, pings: map[uint16]*Pings{}}
+	return &Stack{cfg: cfg, tunnels: map[string]*place{}, pings: map[uint16]*Pings{}, nics: map[string]*nic{}}
 }
 
 // SetTunnels makes tunnels those that the Stack is in, in place of those before.
 func (s *Stack) SetTunnels(tunnels []Tunnel) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	gone := maps.Clone(s.nics)
 	stay := map[string]bool{}
 	for _, t := range tunnels {
 		stay[t.Peer] = true
+		if n := gone[t.Peer]; n != nil && n.inside == t.Inside {
+			delete(gone, t.Peer)
+		}
 		if s.tunnels[t.Peer] == nil {
 			s.tunnels[t.Peer] = &place{}
 		}
 		s.tunnels[t.Peer].inside = t.Inside
 	}
 	maps.DeleteFunc(s.tunnels, func(peer string, _ *place) bool { return !stay[peer] })
+	for peer := range gone {
+		delete(s.nics, peer)
+	}
+	s.mu.Unlock()
+	for _, n := range gone {
+		n.leave()
+	}
 }
 
 // Control takes a packet that came by a tunnel and is for the gateway itself, and answers it where that is to be done. It reports
 // whether the packet was for the Stack, which then keeps it; others are the host's (datapath.Config.Control).
 func (s *Stack) Control(peer string, packet []byte) bool {
+	p, ok := parseIP(packet)
+	if !ok {
+		return false
+	}
+	if t, ok := p.tcp(); ok {
+		return s.deliver(peer, packet, t.dst, t.src)
+	}
 	m, ok := parse(packet)
 	if !ok {
 		return false
@@ -69,7 +96,7 @@ func (s *Stack) Control(peer string, packet []byte) bool {
 	case echoReply:
 		return s.replied(peer, &m)
 	case unreachable, tooBig, expired:
-		return s.refused(peer, &m)
+		return s.refused(peer, packet, &m)
 	}
 	return false
 }

@@ -70,7 +70,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		d.log.Warn("kernel does not bring the packets of a tunnel to one worker", "hint", "datapath.workers: 1 may be faster")
 	}
 	d.ledger = newLedger()
-	d.stack = netstack.New(netstack.Config{Send: d.say})
+	d.stack = netstack.New(netstack.Config{Send: d.say, MTU: d.room})
 	d.gateway, err = datapath.New(datapath.Config{
 		Device:         in.device,
 		Queues:         in.queues,

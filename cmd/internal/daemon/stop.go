@@ -24,6 +24,7 @@ func (d *Daemon) end(ctx context.Context, cancel context.CancelFunc) {
 	}
 	cancel()
 	d.running.Wait()
+	d.stack.Close()
 	if d.host != nil {
 		if err := d.host.Close(); err != nil {
 			d.log.Warn("routes were left behind", "err", err)
