@@ -42,6 +42,9 @@ func TestFlowsAreSpreadOverTheChosenTunnels(t *testing.T) { // F1, product.md §
 					by[string(b)] = i + 1
 				}
 			}
+			if len(by) != len(flows) {
+				l.t.Errorf("of %d flows %d came out", len(flows), len(by))
+			}
 			return by
 		}
 		flows := append(manyFlows(paris, hq, 60), manyFlows(paris6, hq6, 60)...)

@@ -1,8 +1,10 @@
 package datapath
 
 import (
+	"net/netip"
 	"testing"
 
+	"twinbore/esp"
 	"twinbore/tunnel/tun"
 	"twinbore/tunnel/tun/tuntest"
 )
@@ -139,4 +141,40 @@ func TestDomainsAreChecked(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// One batch of the socket holds packets of two connections, in two domains and with one flow. What was found out about the one
+// says nothing of the other.
+func TestAFlowOfOneConnectionOpensNothingToAnother(t *testing.T) { // TS-07, F11, R33
+	for _, domain := range []string{DefaultDomain, "lab"} {
+		near, far := &sink{port: 4500}, &sink{}
+		g, err := New(Config{Device: near, Sockets: []Socket{{Socket: sinkSocket{near}, Addr: netip.IPv4Unspecified()}}, NATTPort: 4500,
+			Domains: []Domain{{Name: "lab", Device: far}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns := parisConnections()
+		conns[1].Domain = domain
+		if err := g.SetConnections(conns); err != nil {
+			t.Fatal(err)
+		}
+		x := &bench{sink: near, g: g}
+		recv := newReceiver(g, g.sockets[0], 0)
+		owner, stranger := x.alsoBy("hq/1", firstPeerOuter), x.alsoBy("other/1", "203.0.113.1")
+		messages := messageSlots(4)
+		recv.begin(1)
+		for i, by := range []*esp.Outbound{owner, stranger, stranger, owner} {
+			m := &messages[i]
+			sealed, err := by.Seal(m.Buf[:0], udp(hq, paris, 5000, 53, 8), esp.NextIPv4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.N = len(sealed)
+			recv.message(m)
+		}
+		recv.end()
+		if got := g.Traffic("other/1").Drops["spoofed"]; got != 2 || near.packets != 2 || far.packets != 0 {
+			t.Errorf("domain %s: %d dropped, %d and %d packets to the devices", domain, got, near.packets, far.packets)
+		}
+	}
 }
