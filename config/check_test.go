@@ -122,8 +122,14 @@ func TestChecksBetweenKeys(t *testing.T) {
 			`f:3:18: connections[0].ha.prefer: connection "office" has no tunnel "3"; it has 1, 2`}},
 		{"two domains of one name", base + "domains: [{name: default}, {name: default}]\n", []string{
 			`f:9:35: domains[1].name: there are two domains "default"; the other is at f:9:11`}},
+		{"R12: a domain without a device of its own", base + "domains: [{name: blue}]\n", []string{
+			`f:9:11: domains[0].tun: domains "blue" and "default" both have the device "twinbore0"; give each domain a device of its own, as tun: twinbore1`}},
 		{"R40: a table that is left alone", base + "domains: [{name: default, propagate: false}]\n", []string{
 			`f:9:38: warning: domains[0].propagate: domain "default" leaves the host's routes alone: what leads into twinbore0, and that its networks are unreachable while they are down, is up to you`}},
+		{"F11: domains that would meet in a table", second("domain: blue", "remote_networks: [10.31.0.0/16, 10.30.7.0/24]", otherTunnels) + "domains: [{name: blue, tun: twinbore1}]\n", []string{
+			`f:12:37: connections[1].remote_networks[1]: 10.30.7.0/24 of domain "blue" and 10.30.0.0/16 of domain "default" (connection "office") are in one routing table, main; give one of the domains a table of its own, as table: 100`}},
+		{"F11: domains with tables of their own", second("domain: blue", "remote_networks: [10.30.0.0/16]", otherTunnels) + "domains: [{name: blue, tun: twinbore1, table: 100}]\n", nil},
+		{"R32: domains without a network in common", second("domain: blue", "remote_networks: [10.31.0.0/16]", otherTunnels) + "domains: [{name: blue, tun: twinbore1}]\n", nil},
 
 		// Connections that stand in for one another (R28).
 		{"R33: the same network in a backup", second("ha: {backup_of: office}", "remote_networks: [10.30.0.0/16]", otherTunnels), nil},
@@ -134,6 +140,8 @@ func TestChecksBetweenKeys(t *testing.T) {
 		{"backups in a circle", strings.Replace(second("ha: {backup_of: office}", "remote_networks: [10.30.0.0/16]", otherTunnels), "routing: static", "routing: static\n    ha: {backup_of: other}", 1), []string{
 			`f:5:21: connections[0].ha.backup_of: connection "office" is its own backup, by way of "other"; one of them has to be without backup_of`,
 			`f:12:21: connections[1].ha.backup_of: connection "other" is its own backup, by way of "office"; one of them`}},
+		{"a backup in another domain", second("domain: blue", "ha: {backup_of: office}", "remote_networks: [10.30.0.0/16]", otherTunnels) + "domains: [{name: blue, tun: twinbore1, table: 100}]\n", []string{
+			`f:12:21: connections[1].ha.backup_of: connection "other" is in domain "blue" and "office" in domain "default", which have nothing to do with each other`}},
 		{"a backup without a network in common", second("ha: {backup_of: office}", "remote_networks: [10.31.0.0/16]", otherTunnels), []string{
 			`f:11:21: warning: connections[1].ha.backup_of: connection "other" is the backup of "office" and has none of its remote_networks; it stands in for the networks that both have`}},
 

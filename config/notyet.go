@@ -40,7 +40,6 @@ var gatewayNotYet = []unbuilt[Gateway]{
 }
 
 var domainNotYet = []unbuilt[Domain]{
-	{"name", "several domains", func(d *Domain) bool { return d.Name != defaultDomain }},
 	{"hub", "announcing routes between connections (hub: true)", func(d *Domain) bool { return d.Hub }},
 }
 

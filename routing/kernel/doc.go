@@ -1,5 +1,5 @@
-// Package kernel brings the Linux tables to the wanted state by netlink: the device's addresses and MTU, a route for each
-// prefix, and what keeps packets from going astray.
+// Package kernel brings the Linux tables to the wanted state by netlink: the addresses and the MTU of the device of each domain,
+// a route for each prefix in the domain's table, and what keeps packets from going astray.
 //
 //	Apply(routes) ─┐                 ┌─ what is there (dump) ─┐
 //	PinPeers ──────┼─► wanted state ─┤                        ├─► plan ─► replace …, then del …
@@ -19,6 +19,8 @@
 //
 //	198.51.100.1 via 192.0.2.254 dev eth0 proto 157 metric 200
 //
+// In a table other than main, where there are no routes of the host's, the pin is what main would say.
+//
 // Who owns what. Every route with our protocol number, in whatever table, is ours: what is not wanted is removed, also what a
 // daemon before us has left. A route of another protocol is never touched: where it stands in the way (same
 // table, prefix and metric) ours is left out and that is reported. Which tunnel a packet takes is not the kernel's
@@ -26,10 +28,12 @@
 //
 // It is level-triggered: each change makes the whole wanted state anew, reads what is there, and does the difference, by
 // replacing and never by deleting and adding (which loses packets in between). So doing it again does nothing, and a timer
-// or a Watch, which hears of changes by others, may lead to Reconcile at any time.
+// or a Watch, which hears of changes by others, may lead to Reconcile at any time. A device is known by its number, so that one
+// that was renamed is followed and one that was made anew under the old name gets everything again; one that something
+// else sets down is set up at once, and less and less quickly when that does not end (EV-18).
 //
 // Not done here: policy rules; VRFs; sysctls other than the three of
 // EnableForwarding.
 //
-// Start reading at wanted.go, then plan.go; kernel.go does what they say. watch.go is a thing of its own.
+// Start reading at wanted.go, then plan.go; kernel.go and link.go do what they say. watch.go is a thing of its own.
 package kernel

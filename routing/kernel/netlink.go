@@ -11,8 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dumpTries is how often a dump is tried that the kernel interrupts because the routes change meanwhile.
+// dumpTries is how often a dump is tried that the kernel interrupts because what it tells of changes meanwhile.
 const dumpTries = 3
+
+// dump reads, and reads again when the answer may have holes.
+func dump(read func() error) (err error) {
+	for range dumpTries {
+		if err = read(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return err
+}
 
 // routes reads the tables: all routes of ours, and those of others that have the prefix of a wanted one or lead to a
 // peer. The rest, which may be a million, is not kept.
@@ -28,24 +38,21 @@ func (k *Kernel) routes() (ours, others []route, err error) {
 	concerns := func(r route) bool {
 		return prefixes[r.prefix] || slices.ContainsFunc(k.peers, r.prefix.Contains)
 	}
-	for range dumpTries {
+	err = dump(func() error {
 		ours, others = nil, nil
-		err = k.nl.RouteListFilteredIter(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE,
+		return k.nl.RouteListFilteredIter(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE,
 			func(r netlink.Route) bool {
 				got, ok := fromNetlink(&r, names)
 				switch {
 				case !ok:
 				case got.protocol == k.cfg.Protocol:
 					ours = append(ours, got)
-				case got.table == k.cfg.Table && concerns(got):
+				case k.cfg.looksInto(got.table) && concerns(got):
 					others = append(others, got)
 				}
 				return true
 			})
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the kernel's routes: %w", err)
 	}
@@ -54,7 +61,11 @@ func (k *Kernel) routes() (ours, others []route, err error) {
 
 // links returns the names of the interfaces by index.
 func (k *Kernel) links() (map[int]string, error) {
-	all, err := k.nl.LinkList()
+	var all []netlink.Link
+	err := dump(func() (err error) {
+		all, err = k.nl.LinkList()
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the kernel's interfaces: %w", err)
 	}

@@ -72,10 +72,12 @@ func must(t *testing.T, err error) {
 
 func started(t *testing.T, cfg Config) *Kernel {
 	t.Helper()
-	cfg.Device = "twinbore0"
+	if cfg.Domains == nil {
+		cfg.Domains = []Domain{{Device: "twinbore0"}}
+	}
 	k, err := New(cfg)
 	must(t, err)
-	must(t, k.SetLink([]netip.Prefix{netip.MustParsePrefix("169.254.1.2/30"), netip.MustParsePrefix("2001:db8:77::1/64")}, 1438))
+	must(t, k.SetLink(cfg.Domains[0].Name, []netip.Prefix{netip.MustParsePrefix("169.254.1.2/30"), netip.MustParsePrefix("2001:db8:77::1/64")}, 1438))
 	return k
 }
 
@@ -141,7 +143,7 @@ func TestKernelComesToTheWantedState(t *testing.T) { // TS-06
 	same(t, "down again", tables(t, k), guards)
 	must(t, k.Close())
 	wantWay(t, "10.2.0.1", "eth0")
-	k2, err := New(Config{Device: "twinbore0"})
+	k2, err := New(Config{Domains: []Domain{{Device: "twinbore0"}}})
 	must(t, err)
 	defer k2.nl.Close()
 	same(t, "after Close", tables(t, k2), ``)
@@ -156,7 +158,7 @@ func TestKernelComesToTheWantedState(t *testing.T) { // TS-06
 
 func TestApplyingAgainChangesNothing(t *testing.T) {
 	namespace(t)
-	k := started(t, Config{Sources: addrs("169.254.1.2", "2001:db8:77::1")})
+	k := started(t, Config{Domains: []Domain{{Device: "twinbore0", Sources: addrs("169.254.1.2", "2001:db8:77::1")}}})
 	ctx := context.Background()
 	must(t, k.PinPeers(ctx, addrs("198.51.100.1", "2001:db8:99::1")))
 	must(t, k.Apply(ctx, wants(t, "up 0.0.0.0/0", "up ::/0", "down 10.3.0.0/16", "up 10.9.9.9/32")))
@@ -189,7 +191,7 @@ func TestACrashLeaksNothing(t *testing.T) { // TS-06
 	unreachable(t, "2001:db8:2::1")
 
 	// The next one takes over what is left, and removes what nobody wants any more.
-	next, err := New(Config{Device: "twinbore0"})
+	next, err := New(Config{Domains: []Domain{{Device: "twinbore0"}}})
 	must(t, err)
 	must(t, next.Apply(ctx, wants(t, "down 10.2.0.0/16")))
 	same(t, "after a restart", tables(t, next), `unreachable 10.2.0.0/16 proto 157 metric 4000000000`)
@@ -251,7 +253,7 @@ func TestARouteOfTheAdministratorIsNotTakenOver(t *testing.T) {
 
 func TestSourcesAreWhatTheHostUses(t *testing.T) {
 	namespace(t)
-	k := started(t, Config{Sources: addrs("192.0.2.1")})
+	k := started(t, Config{Domains: []Domain{{Device: "twinbore0", Sources: addrs("192.0.2.1")}}})
 	must(t, k.Apply(context.Background(), []routing.Route{{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Up: true}}))
 	routes, err := netlink.RouteGet(net.ParseIP("10.2.0.1"))
 	must(t, err)
@@ -266,7 +268,7 @@ func TestSetLinkChangesOnlyWhatIsOurs(t *testing.T) {
 	k := started(t, Config{})
 	admins := netip.MustParsePrefix("10.77.0.1/24")
 	must(t, netlink.AddrAdd(tun, toAddr(admins)))
-	must(t, k.SetLink([]netip.Prefix{netip.MustParsePrefix("169.254.9.2/30")}, 1300))
+	must(t, k.SetLink("", []netip.Prefix{netip.MustParsePrefix("169.254.9.2/30")}, 1300))
 	dev, err := netlink.LinkByName("twinbore0")
 	must(t, err)
 	if dev.Attrs().MTU != 1300 || dev.Attrs().Flags&net.FlagUp == 0 {
@@ -299,10 +301,12 @@ func TestEnableForwardingSetsThreeThings(t *testing.T) {
 }
 
 func TestNewRefusesNumbersThatAreTaken(t *testing.T) {
+	x := []Domain{{Device: "x"}}
 	for name, cfg := range map[string]Config{
-		"no device": {}, "the kernel's protocol": {Device: "x", Protocol: 2}, "the administrator's": {Device: "x", Protocol: 4},
-		"protocol 256": {Device: "x", Protocol: 256}, "the guard's metric": {Device: "x", Metric: guardMetric},
-		"a negative metric": {Device: "x", Metric: -1}, "a negative table": {Device: "x", Table: -1},
+		"no domain": {}, "no device": {Domains: []Domain{{}}}, "the kernel's protocol": {Domains: x, Protocol: 2}, "the administrator's": {Domains: x, Protocol: 4},
+		"protocol 256": {Domains: x, Protocol: 256}, "the guard's metric": {Domains: x, Metric: guardMetric},
+		"a negative metric": {Domains: x, Metric: -1}, "a negative table": {Domains: []Domain{{Device: "x", Table: -1}}},
+		"a device twice": {Domains: []Domain{{Device: "x"}, {Name: "blue", Device: "x"}}}, "a name twice": {Domains: []Domain{{Device: "x"}, {Device: "y"}}},
 	} {
 		if k, err := New(cfg); err == nil {
 			k.nl.Close()

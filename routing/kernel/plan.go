@@ -36,7 +36,7 @@ func (c Config) plan(have, want []route) ([]step, []*Problem) {
 		keep[w.key] = true
 		switch r, taken := there[w.key]; {
 		case taken && r.protocol != c.Protocol:
-			problems = append(problems, &Problem{w.String(), fmt.Sprintf(
+			problems = append(problems, &Problem{c.domainOf(w), w.prefix, w.String(), fmt.Sprintf(
 				"there is already %q, which is not ours; remove it or configure another metric", r)})
 		case !taken || r != w:
 			steps = append(steps, step{route: w})
@@ -51,13 +51,21 @@ func (c Config) plan(have, want []route) ([]step, []*Problem) {
 	return steps, problems
 }
 
-// lastFirst puts routes into the device first, then guards, then routes to peers.
+// domainOf returns the domain into whose device a route leads; "" for guards and pins.
+func (c Config) domainOf(r route) string {
+	if i := slices.IndexFunc(c.Domains, func(d Domain) bool { return d.Device == r.dev }); i >= 0 {
+		return c.Domains[i].Name
+	}
+	return ""
+}
+
+// lastFirst puts routes into the devices first, then guards, then routes to peers.
 func (c Config) lastFirst(routes []route) []route {
 	rank := func(r route) int {
 		switch {
 		case r.unreachable:
 			return 1
-		case r.dev == c.Device:
+		case c.owns(r.dev):
 			return 0
 		}
 		return 2

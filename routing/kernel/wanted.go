@@ -62,47 +62,69 @@ func (r route) String() string {
 
 // A Problem is why a part of the wanted state could not be brought about.
 type Problem struct {
-	Route  string // as "ip route" writes it
-	Reason string // what stands in the way and what to do
+	Domain string       // whose route it is, and
+	Prefix netip.Prefix // which; the zero Prefix for a route to a peer
+	Route  string       // as "ip route" writes it
+	Reason string       // what stands in the way and what to do
 }
 
 func (p *Problem) Error() string { return fmt.Sprintf("route %q: %s", p.Route, p.Reason) }
 
+// looksInto reports whether routes of others in a table matter to us: in ours, and in main, by which the underlay is reached.
+func (c Config) looksInto(table int) bool {
+	return table == mainTable || slices.ContainsFunc(c.Domains, func(d Domain) bool { return d.Table == table })
+}
+
+// owns reports whether dev is one of our devices.
+func (c Config) owns(dev string) bool {
+	return slices.ContainsFunc(c.Domains, func(d Domain) bool { return d.Device == dev })
+}
+
 // wanted returns the routes that should be there, in the order in which to bring them about: first what keeps packets
-// from going astray, then the routes into the device. foreign are the routes of others through which peers
+// from going astray, then the routes into the devices. foreign are the routes of others through which peers
 // might be reached.
 func (c Config) wanted(want []routing.Route, peers []netip.Addr, foreign []route) ([]route, []*Problem) {
-	up := map[netip.Prefix]bool{} // one prefix may come from several sources
-	var prefixes []netip.Prefix
-	for _, w := range want {
-		p := w.Prefix.Masked()
-		if _, known := up[p]; !known && p.IsValid() {
-			prefixes = append(prefixes, p)
-		}
-		up[p] = up[p] || w.Up
-	}
-	pins, stranded := c.pins(prefixes, peers, foreign)
-	var guards, ways []route
+	var pins, guards, ways []route
 	var problems []*Problem
-	for _, p := range prefixes {
-		guards = append(guards, route{key: key{c.Table, p, guardMetric}, unreachable: true, protocol: c.Protocol})
-		if !up[p] {
-			continue
+	for _, d := range c.Domains {
+		up := map[netip.Prefix]bool{} // one prefix may come from several sources
+		var prefixes []netip.Prefix
+		for _, w := range want {
+			p := w.Prefix.Masked()
+			if w.Domain != d.Name || !p.IsValid() {
+				continue
+			}
+			if _, known := up[p]; !known {
+				prefixes = append(prefixes, p)
+			}
+			up[p] = up[p] || w.Up
 		}
-		way := route{key: key{c.Table, p, c.Metric}, dev: c.Device, protocol: c.Protocol, src: c.source(p)}
-		if i := slices.IndexFunc(stranded, p.Contains); i >= 0 {
-			problems = append(problems, &Problem{way.String(), fmt.Sprintf(
-				"it covers the peer's outer address %v, to which there is no other route; route that address through the underlay", stranded[i])})
-			continue
+		more, stranded := c.pins(d, prefixes, peers, foreign)
+		for _, pin := range more {
+			if !slices.Contains(pins, pin) { // of another domain in the same table
+				pins = append(pins, pin)
+			}
 		}
-		ways = append(ways, way)
+		for _, p := range prefixes {
+			guards = append(guards, route{key: key{d.Table, p, guardMetric}, unreachable: true, protocol: c.Protocol})
+			if !up[p] {
+				continue
+			}
+			way := route{key: key{d.Table, p, c.Metric}, dev: d.Device, protocol: c.Protocol, src: d.source(p)}
+			if i := slices.IndexFunc(stranded, p.Contains); i >= 0 {
+				problems = append(problems, &Problem{d.Name, p, way.String(), fmt.Sprintf(
+					"it covers the peer's outer address %v, to which there is no other route; route that address through the underlay", stranded[i])})
+				continue
+			}
+			ways = append(ways, way)
+		}
 	}
 	return slices.Concat(pins, guards, ways), problems
 }
 
 // pins returns a host route for each peer that a wanted prefix covers, and the peers to which there is no way but ours. A
 // connection that is down needs the pin too, or its own guard would keep it from coming up.
-func (c Config) pins(prefixes []netip.Prefix, peers []netip.Addr, foreign []route) (pins []route, stranded []netip.Addr) {
+func (c Config) pins(d Domain, prefixes []netip.Prefix, peers []netip.Addr, foreign []route) (pins []route, stranded []netip.Addr) {
 	done := map[netip.Addr]bool{}
 	for _, peer := range peers {
 		covers := func(p netip.Prefix) bool { return p.Contains(peer) }
@@ -111,22 +133,25 @@ func (c Config) pins(prefixes []netip.Prefix, peers []netip.Addr, foreign []rout
 		}
 		done[peer] = true
 		host := netip.PrefixFrom(peer, peer.BitLen())
-		under, ok := c.underlay(foreign, peer)
+		under, ok := c.underlay(foreign, d.Table, peer)
+		if !ok && d.Table != mainTable {
+			under, ok = c.underlay(foreign, mainTable, peer) // who is led into our table goes on as if he had not been
+		}
 		switch {
 		case !ok:
 			stranded = append(stranded, peer)
-		case under.prefix != host: // someone else's host route does the same
-			pins = append(pins, route{key: key{c.Table, host, c.Metric}, dev: under.dev, via: under.via, protocol: c.Protocol})
+		case under.prefix != host || under.table != d.Table: // someone else's host route does the same
+			pins = append(pins, route{key: key{d.Table, host, c.Metric}, dev: under.dev, via: under.via, protocol: c.Protocol})
 		}
 	}
 	return pins, stranded
 }
 
-// underlay returns the route of others by which addr would be reached without us: the longest prefix, then the lowest
-// metric.
-func (c Config) underlay(foreign []route, addr netip.Addr) (route, bool) {
+// underlay returns the route of others in a table by which addr would be reached without us: the longest prefix, then the
+// lowest metric.
+func (c Config) underlay(foreign []route, table int, addr netip.Addr) (route, bool) {
 	fit := slices.DeleteFunc(slices.Clone(foreign), func(r route) bool {
-		return r.table != c.Table || r.unreachable || r.dev == "" || r.dev == c.Device || !r.prefix.Contains(addr)
+		return r.table != table || r.unreachable || r.dev == "" || c.owns(r.dev) || !r.prefix.Contains(addr)
 	})
 	if len(fit) == 0 {
 		return route{}, false
@@ -137,8 +162,8 @@ func (c Config) underlay(foreign []route, addr netip.Addr) (route, bool) {
 }
 
 // source returns the configured source address of p's family, if any.
-func (c Config) source(p netip.Prefix) netip.Addr {
-	for _, a := range c.Sources {
+func (d Domain) source(p netip.Prefix) netip.Addr {
+	for _, a := range d.Sources {
 		if a.Is4() == p.Addr().Is4() {
 			return a
 		}

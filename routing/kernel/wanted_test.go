@@ -10,7 +10,7 @@ import (
 	"twinbore/routing"
 )
 
-var config = Config{Device: "twinbore0", Table: mainTable, Protocol: defaultProtocol, Metric: defaultMetric}
+var config = Config{Domains: []Domain{{Device: "twinbore0", Table: mainTable}}, Protocol: defaultProtocol, Metric: defaultMetric}
 
 // wants reads "up 10.2.0.0/16" and "down 10.3.0.0/16".
 func wants(t *testing.T, lines ...string) (out []routing.Route) {
@@ -103,7 +103,7 @@ func addrs(s ...string) (out []netip.Addr) {
 
 func TestWantedReadsLikeIPRoute(t *testing.T) { // TS-06: the guard is always there
 	c := config
-	c.Sources = addrs("10.1.0.1")
+	c.Domains = []Domain{{Device: "twinbore0", Table: mainTable, Sources: addrs("10.1.0.1")}}
 	got, problems := c.wanted(wants(t, "up 10.2.0.0/16", "down 10.3.0.0/16", "up 2001:db8:2::/48", "down 10.2.0.0/16", "up 10.9.9.9/32"), nil, nil)
 	same(t, "wanted", got, `
 		unreachable 10.2.0.0/16 proto 157 metric 4000000000
@@ -120,7 +120,7 @@ func TestWantedReadsLikeIPRoute(t *testing.T) { // TS-06: the guard is always th
 
 func TestAnotherTableSaysSo(t *testing.T) {
 	c := config
-	c.Table = 52
+	c.Domains = []Domain{{Device: "twinbore0", Table: 52}}
 	got, _ := c.wanted(wants(t, "up 10.2.0.0/16"), nil, nil)
 	same(t, "wanted", got, `
 		unreachable 10.2.0.0/16 table 52 proto 157 metric 4000000000

@@ -122,6 +122,12 @@ func (l *loop) changeRoutes(now time.Time, o routeOrder) routeResult {
 	if err != nil {
 		return routeResult{err: err}
 	}
+	for _, p := range o.prefixes {
+		if other := l.meeting(c, p); other != "" && !o.remove {
+			return routeResult{err: api.Refuse(api.Conflict, fmt.Sprintf("%v would meet a network of connection %q, which is in another domain, in one routing table; give one of the domains a table of its own",
+				p, other))}
+		}
+	}
 	before := c.added
 	c.added = next
 	if err := l.tryTables(); err != nil {
@@ -182,7 +188,7 @@ func written(list []netip.Prefix) string {
 // tryTables reports what reroute would say, and changes nothing.
 func (l *loop) tryTables() error {
 	for _, d := range l.domains {
-		if _, err := l.gather(d.config); err != nil {
+		if _, err := l.gather(d); err != nil {
 			return err
 		}
 	}
@@ -227,5 +233,5 @@ func (l *loop) installed(d domain.Config, p netip.Prefix) (bool, string) {
 	case l.routes.host == nil:
 		return false, "there is no TUN device to lead it into"
 	}
-	return l.routes.applied(), ""
+	return l.routes.installed(hostRoute{d.Name, p})
 }

@@ -40,14 +40,12 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	}()
 	conns := enabled(cfg)
 
-	in, err := openInside(cfg.Gateway, conns, opts, &d.opened)
+	in, err := openInside(cfg, opts, &d.opened)
 	if err != nil {
 		return nil, err
 	}
-	if in.host != nil {
-		if err := forward(cfg.Gateway.Datapath.TUN.Forwarding, in.device.Name(), d.log); err != nil {
-			return nil, err
-		}
+	if err := forward(cfg.Gateway.Datapath.TUN.Forwarding, in.names, d.log); err != nil {
+		return nil, err
 	}
 	sockets, err := openOutside(cfg.Gateway, conns, opts, &d.opened)
 	if err != nil {
@@ -74,6 +72,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	d.gateway, err = datapath.New(datapath.Config{
 		Device:         in.device,
 		Queues:         in.queues,
+		Domains:        in.others,
 		TrustChecksums: cfg.Gateway.Datapath.VerifyChecksums == config.Off,
 		RouteMTU:       routeMTU(cfg.Gateway.Outside, opts),
 		Sockets:        append(sockets, bare...),

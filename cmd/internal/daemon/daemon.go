@@ -27,6 +27,8 @@ type Options struct {
 
 	// Device is the inside. With one given, the host's routes and addresses are left alone and no device is made.
 	Device tun.Device
+	// Domains are the insides of the domains beside the default one, by name, where Device is given.
+	Domains map[string]tun.Device
 	// Listen opens the outside sockets; nil: transport.Listen.
 	Listen func(transport.Config) (transport.Socket, error)
 	// ListenESP opens the sockets for ESP without UDP; nil: transport.ListenESP, or none where Listen is given.

@@ -15,6 +15,7 @@ import (
 // A domainTable is the routing table of a domain and the connections that are in it. The loop's goroutine owns it.
 type domainTable struct {
 	config  domain.Config
+	inTable int // number of the host's table that its routes go into
 	table   *domain.Table
 	members []*connection // in the order of table
 }
@@ -23,7 +24,7 @@ type domainTable struct {
 func domainsOf(cfg *config.Config) []*domainTable {
 	var out []*domainTable
 	for _, d := range cfg.Domains {
-		out = append(out, &domainTable{config: domainOf(cfg, d)})
+		out = append(out, &domainTable{inTable: d.Table, config: domainOf(cfg, d)})
 	}
 	return out
 }
@@ -38,7 +39,7 @@ func (l *loop) reroute() error {
 	tables := make([]domainTable, len(l.domains))
 	for i, d := range l.domains {
 		var err error
-		if tables[i], err = l.gather(d.config); err != nil {
+		if tables[i], err = l.gather(d); err != nil {
 			return err
 		}
 	}
@@ -55,8 +56,9 @@ func (l *loop) reroute() error {
 }
 
 // gather makes the table of one domain.
-func (l *loop) gather(cfg domain.Config) (domainTable, error) {
-	out := domainTable{config: cfg}
+func (l *loop) gather(d *domainTable) (domainTable, error) {
+	cfg := d.config
+	out := domainTable{config: cfg, inTable: d.inTable}
 	var conns []domain.Connection
 	for _, c := range l.conns {
 		if c.shown.Domain == cfg.Name {
@@ -139,6 +141,26 @@ func (l *loop) routed(now time.Time, c *connection, up bool) {
 	}
 	l.publish()
 	l.timeline.routed(now, c)
+}
+
+// meeting returns the connection of another domain whose routes would meet those to p in one of the host's tables, where the
+// longest prefix wins, whosever it is (R32, F11); "" when there is none.
+func (l *loop) meeting(c *connection, p netip.Prefix) string {
+	i := slices.IndexFunc(l.domains, func(d *domainTable) bool { return d.config.Name == c.shown.Domain })
+	if i < 0 || !l.domains[i].config.Propagate {
+		return ""
+	}
+	for j, d := range l.domains {
+		if j == i || d.inTable != l.domains[i].inTable || !d.config.Propagate {
+			continue
+		}
+		for _, r := range d.table.Routes() {
+			if r.Prefix.Overlaps(p) {
+				return r.Conn
+			}
+		}
+	}
+	return ""
 }
 
 // routesOf returns what the tables say of each connection.

@@ -19,48 +19,78 @@ import (
 	"twinbore/tunnel/tun"
 )
 
-// inside is the device that plain packets come from and go to.
+// inside is where plain packets come from and go to: a device for each domain.
 type inside struct {
 	mode   string // tun | memory
 	device tun.Device
-	queues []tun.Device // the device's others
-	host   host         // nil: the host is left alone
+	queues []tun.Device      // the device's others
+	others []datapath.Domain // but the default one
+	names  []string          // of the interfaces; none in memory
+	host   host              // nil: the host is left alone
 }
 
-// openInside takes the device it is given, or makes a TUN device with its addresses.
-func openInside(g config.Gateway, conns []config.Connection, opts Options, opened *cleanup) (inside, error) {
+// openInside takes the devices it is given, or makes a TUN device for each domain, with its addresses. One that somebody
+// deletes is made again.
+func openInside(cfg *config.Config, opts Options, opened *cleanup) (inside, error) {
 	if opts.Device != nil {
-		return inside{mode: "memory", device: opts.Device}, nil
+		in := inside{mode: "memory", device: opts.Device}
+		for _, d := range cfg.Domains {
+			if d.Name == datapath.DefaultDomain {
+				continue
+			}
+			if opts.Domains[d.Name] == nil {
+				return inside{}, fmt.Errorf("domain %q has no device", d.Name)
+			}
+			in.others = append(in.others, datapath.Domain{Name: d.Name, Device: opts.Domains[d.Name]})
+		}
+		return in, nil
 	}
-	cfg := g.Datapath.TUN
 	if err := tun.Available(); err != nil {
 		return inside{}, fmt.Errorf("%w (hint: run as root, or with CAP_NET_ADMIN and access to /dev/net/tun)", err)
 	}
-	mtu := cfg.MTU
-	if mtu == 0 {
-		mtu = deviceMTU(conns)
+	in := inside{mode: "tun"}
+	routes := cfg.Gateway.Datapath.TUN.Routes
+	host := kernel.Config{Protocol: routes.Protocol, Metric: int(routes.Metric), Log: opts.Log}
+	var links []func(*kernel.Kernel) error
+	for _, d := range cfg.Domains {
+		addrs, mtu := linkOf(cfg, d.Name)
+		all, err := openDevice(cfg.Gateway.Datapath, d.TUN, mtu, opts)
+		if err != nil {
+			return inside{}, err
+		}
+		for _, q := range all {
+			opened.add(q.Close)
+		}
+		name := all[0].Name()
+		in.names = append(in.names, name)
+		if d.Name == datapath.DefaultDomain {
+			in.device, in.queues = all[0], all[1:]
+		} else {
+			in.others = append(in.others, datapath.Domain{Name: d.Name, Device: all[0], Queues: all[1:]})
+		}
+		host.Domains = append(host.Domains, kernel.Domain{Name: d.Name, Device: name, Table: d.Table, Sources: sourcesIn(cfg.Local(d.Name), ownAddresses())})
+		links = append(links, func(k *kernel.Kernel) error { return k.SetLink(d.Name, addrs, mtu) })
 	}
-	use := g.Datapath.Offloads
-	_, queues := workers(g.Datapath, opts)
-	all, err := tun.OpenLasting(tun.Config{Name: cfg.Name, MTU: mtu, NoTSO: !use.Allowed(use.TUNTSO), NoUSO: !use.Allowed(use.TUNUSO)}, queues,
-		deviceReturns(opts.Log, cfg.Name))
-	if err != nil {
-		return inside{}, err
-	}
-	for _, q := range all {
-		opened.add(q.Close)
-	}
-	dev := all[0]
-	k, err := kernel.New(kernel.Config{Device: dev.Name(), Table: cfg.Routes.Table, Protocol: cfg.Routes.Protocol,
-		Metric: int(cfg.Routes.Metric), Sources: sourcesIn(g.Networks, ownAddresses())})
+	k, err := kernel.New(host)
 	if err != nil {
 		return inside{}, err
 	}
 	opened.add(k.Close)
-	if err := k.SetLink(insideAddresses(conns), mtu); err != nil {
-		return inside{}, err
+	for _, set := range links {
+		if err := set(k); err != nil {
+			return inside{}, err
+		}
 	}
-	return inside{mode: "tun", device: dev, queues: all[1:], host: k}, nil
+	in.host = k
+	return in, nil
+}
+
+// openDevice makes the device of a domain and returns its queues.
+func openDevice(cfg config.Datapath, name string, mtu int, opts Options) ([]tun.Device, error) {
+	use := cfg.Offloads
+	_, queues := workers(cfg, opts)
+	return tun.OpenLasting(tun.Config{Name: name, MTU: mtu, NoTSO: !use.Allowed(use.TUNTSO), NoUSO: !use.Allowed(use.TUNUSO)}, queues,
+		deviceReturns(opts.Log, name))
 }
 
 // deviceReturns says what becomes of a device that somebody deleted. The host's routes into it come back by themselves: the change
@@ -76,13 +106,21 @@ func deviceReturns(log *slog.Logger, name string) func(error) {
 }
 
 // forward looks at what else the host needs in order to forward packets, or sees to it.
-func forward(how config.Forwarding, device string, log *slog.Logger) error {
-	switch how {
-	case config.ForwardingEnable:
-		return kernel.EnableForwarding(device)
-	case config.ForwardingCheck:
-		for _, warning := range kernel.CheckForwarding(device) {
-			log.Warn("the host may not forward packets", "hint", warning)
+func forward(how config.Forwarding, devices []string, log *slog.Logger) error {
+	said := map[string]bool{}
+	for _, device := range devices {
+		switch how {
+		case config.ForwardingEnable:
+			if err := kernel.EnableForwarding(device); err != nil {
+				return err
+			}
+		case config.ForwardingCheck:
+			for _, warning := range kernel.CheckForwarding(device) {
+				if !said[warning] {
+					said[warning] = true
+					log.Warn("the host may not forward packets", "hint", warning)
+				}
+			}
 		}
 	}
 	return nil

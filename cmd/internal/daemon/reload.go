@@ -179,32 +179,40 @@ func class(c config.ConnectionChange, tunnel string) config.Class {
 	return c.Tunnels[i].Class
 }
 
-// relink gives the device the inside addresses and the MTU that it is to have, and returns how to undo it.
+// relink gives each domain's device the inside addresses and the MTU that it is to have, and returns how to undo it.
 func (d *Daemon) relink(to *config.Config) (undo func(), err error) {
-	if d.host == nil {
-		return func() {}, nil
-	}
-	before := d.cfg.Load()
-	addrs, mtu := linkOf(before)
-	wantAddrs, wantMTU := linkOf(to)
-	if slices.Equal(addrs, wantAddrs) && mtu == wantMTU {
-		return func() {}, nil
-	}
+	var done []func()
 	undo = func() {
-		if err := d.host.SetLink(addrs, mtu); err != nil {
-			d.log.Error("the device is not as it was", "err", err)
+		for _, f := range slices.Backward(done) {
+			f()
 		}
 	}
-	if err := d.host.SetLink(wantAddrs, wantMTU); err != nil {
-		undo()
-		return nil, err
+	if d.host == nil {
+		return undo, nil
+	}
+	before := d.cfg.Load()
+	for _, dom := range to.Domains {
+		addrs, mtu := linkOf(before, dom.Name)
+		wantAddrs, wantMTU := linkOf(to, dom.Name)
+		if slices.Equal(addrs, wantAddrs) && mtu == wantMTU {
+			continue
+		}
+		done = append(done, func() {
+			if err := d.host.SetLink(dom.Name, addrs, mtu); err != nil {
+				d.log.Error("the device is not as it was", "err", err)
+			}
+		})
+		if err := d.host.SetLink(dom.Name, wantAddrs, wantMTU); err != nil {
+			undo()
+			return nil, err
+		}
 	}
 	return undo, nil
 }
 
-// linkOf is what the device has by a configuration.
-func linkOf(cfg *config.Config) ([]netip.Prefix, int) {
-	conns := enabled(cfg)
+// linkOf is what the device of a domain has by a configuration.
+func linkOf(cfg *config.Config, domain string) ([]netip.Prefix, int) {
+	conns := slices.DeleteFunc(enabled(cfg), func(c config.Connection) bool { return c.Domain != domain })
 	mtu := cfg.Gateway.Datapath.TUN.MTU
 	if mtu == 0 {
 		mtu = deviceMTU(conns)

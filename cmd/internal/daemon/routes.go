@@ -11,19 +11,22 @@ import (
 	"time"
 
 	"twinbore/routing"
+	"twinbore/routing/kernel"
 	"twinbore/tunnel/datapath"
 )
 
-// reconcileEvery is how often the host's tables are looked at without a reason: others change them too (R19).
-const reconcileEvery = 30 * time.Second
+const (
+	reconcileEvery = 30 * time.Second // the host's tables are looked at without a reason: others change them too (EV-19)
+	tryAgain       = time.Second      // after something could not be brought about
+)
 
 // A host is what routes need of the host; *kernel.Kernel is one.
 type host interface {
 	routing.Sink
 	// PinPeers keeps packets to these outer addresses, and to no others, on the host's own routes.
 	PinPeers(ctx context.Context, peers []netip.Addr) error
-	// SetLink gives the device these inside addresses and this MTU in octets.
-	SetLink(addrs []netip.Prefix, mtu int) error
+	// SetLink gives the device of a domain these inside addresses and this MTU in octets.
+	SetLink(domain string, addrs []netip.Prefix, mtu int) error
 	// Close removes everything of ours.
 	Close() error
 }
@@ -40,7 +43,14 @@ type routes struct {
 	mu    sync.Mutex // guards the rest
 	want  []routing.Route
 	peers map[string]netip.Addr // outer addresses by tunnel
-	ok    bool                  // the host has what is wanted
+	ok    bool                  // what is wanted was brought to the host, but for held
+	held  map[hostRoute]string  // what the host has something else for, and what
+}
+
+// A hostRoute is a route of the host's into a domain's device.
+type hostRoute struct {
+	domain string
+	prefix netip.Prefix
 }
 
 func newRoutes(log *slog.Logger, h host, g *datapath.Gateway) *routes {
@@ -77,16 +87,17 @@ func (r *routes) unpin(tunnel string) {
 	}
 }
 
-// applied reports whether the host has what was published last.
-func (r *routes) applied() bool {
+// installed reports whether the host has what was published last of a route, or why it cannot have it.
+func (r *routes) installed(which hostRoute) (bool, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.ok
+	why, held := r.held[which]
+	return r.ok && !held, why
 }
 
 func (r *routes) nudge() { token(r.ready) }
 
-// stir says that others may have changed the host's tables, which is looked at as soon as there is time for it (R19).
+// stir says that others may have changed the host's tables, which is looked at as soon as there is time for it (EV-19).
 func (r *routes) stir() { token(r.stirs) }
 
 func token(c chan struct{}) {
@@ -110,6 +121,11 @@ func (r *routes) run(ctx context.Context) {
 		r.gateway.SetOwn(ownAddresses())
 		err := r.apply(ctx)
 		pause := time.NewTimer(rest * time.Since(begun))
+		next := reconcileEvery
+		if err != nil {
+			next = tryAgain
+		}
+		tick.Reset(next)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -146,15 +162,35 @@ func (r *routes) apply(ctx context.Context) error {
 		peers = append(peers, p)
 	}
 	r.mu.Unlock()
-	if err := errors.Join(r.host.PinPeers(ctx, peers), r.host.Apply(ctx, want)); err != nil {
-		return err
-	}
+	err := errors.Join(r.host.PinPeers(ctx, peers), r.host.Apply(ctx, want))
+	held, only := inTheWay(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(want) == len(r.want) && (len(want) == 0 || &want[0] == &r.want[0]) {
-		r.ok = true
+		r.ok, r.held = only, held
 	}
-	return nil
+	return err
+}
+
+// inTheWay returns the routes that the host has something else for, and whether that is all that is wrong.
+func inTheWay(err error) (held map[hostRoute]string, only bool) {
+	held, only = map[hostRoute]string{}, true
+	var walk func(error)
+	walk = func(err error) {
+		switch e := err.(type) {
+		case nil:
+		case interface{ Unwrap() []error }:
+			for _, one := range e.Unwrap() {
+				walk(one)
+			}
+		case *kernel.Problem:
+			held[hostRoute{e.Domain, e.Prefix}] = e.Reason
+		default:
+			only = false
+		}
+	}
+	walk(err)
+	return held, only
 }
 
 // ownAddresses returns the addresses of this host. None where the system does not say.

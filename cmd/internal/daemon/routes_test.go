@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"twinbore/routing"
+	"twinbore/routing/kernel"
 	"twinbore/tunnel/simnet"
 )
 
@@ -52,7 +53,7 @@ func (h *paperHost) PinPeers(_ context.Context, peers []netip.Addr) error {
 	return nil
 }
 
-func (h *paperHost) SetLink(addrs []netip.Prefix, mtu int) error {
+func (h *paperHost) SetLink(_ string, addrs []netip.Prefix, mtu int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.note(fmt.Sprintf("device: %v, %d octets", addrs, mtu))
@@ -157,5 +158,40 @@ func TestAFailingDeviceEndsTheGateway(t *testing.T) {
 			t.Errorf("ended with %v", err)
 		}
 		right.want("-: DOWN DOWN", 5*time.Second)
+	})
+}
+
+// What the host has something else for is not installed, and why is told; everything else is. Of an error that says not which
+// route it is about nothing is known.
+func TestARouteThatIsInTheWayIsTold(t *testing.T) { // EV-19
+	synctest.Test(t, func(t *testing.T) {
+		net := simnet.New(1)
+		t.Cleanup(net.Close)
+		net.SetLinks(simnet.Link{Latency: 10 * time.Millisecond})
+		open(t, net, rightConfig, nil)
+		paper := new(paperHost)
+		problem := &kernel.Problem{Domain: "default", Prefix: netip.MustParsePrefix("10.2.0.0/16"), Route: "10.2.0.0/16", Reason: "there is the administrator's"}
+		paper.breaks(errors.Join(errors.Join(problem), problem))
+		left := open(t, net, strings.Replace(leftConfig, "[10.2.0.0/16]", "[10.2.0.0/16, 10.3.0.0/16]", 1), withHost(paper))
+		left.want("1: UP UP", 2*time.Second)
+		synctest.Wait()
+		got, err := left.d.Routes(t.Context(), "hq")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := got.Routes; r[0].Installed || r[0].Hint != problem.Reason || !r[1].Installed || r[1].Hint != "" {
+			t.Errorf("got %+v", r)
+		}
+		paper.breaks(errors.Join(problem, errors.New("no buffer space")))
+		left.d.routes.stir()
+		time.Sleep(time.Second)
+		if r := left.connection().Routes; r[0].Installed || r[1].Installed {
+			t.Errorf("got %+v", r)
+		}
+		paper.breaks(nil)
+		time.Sleep(tryAgain + time.Millisecond) // it is not waited for the next round
+		if r := left.connection().Routes; !r[0].Installed || !r[1].Installed {
+			t.Errorf("got %+v", r)
+		}
 	})
 }

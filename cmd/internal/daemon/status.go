@@ -34,8 +34,9 @@ func (l *loop) showConnection(now time.Time, c *connection, routes []domain.Rout
 		out.ActiveTunnel = api.Ptr(c.ends[report.Active].name)
 	}
 	for _, r := range routes {
+		installed, _ := l.routes.installed(hostRoute{out.Domain, r.Prefix})
 		out.Routes = append(out.Routes, api.Route{Prefix: r.Prefix.String(), Source: r.Source.Origin().String(), Tunnel: out.ActiveTunnel,
-			Installed: r.State == domain.Active && l.routes.applied()})
+			Installed: installed && r.State == domain.Active})
 	}
 	for i, e := range c.ends {
 		out.Tunnels = append(out.Tunnels, l.showTunnel(now, e, report.Tunnels[i]))
