@@ -25,6 +25,7 @@ var commands = []func(*app) *cobra.Command{
 	newRekey,
 	newPing,
 	newRoute,
+	newFirewall,
 	newRotatePSK,
 	newLogs,
 	newEvents,
