@@ -7,7 +7,7 @@ import (
 
 // A tunnel that was lost and came back is not trusted with traffic from another one before it has been UP for holdFirst, or
 // PreemptAfter if it is the preferred one. With each further loss within steady of coming up both wait longer: twice, four times
-// as long as holdFirst at least, up to holdMost (R32).
+// as long as holdFirst at least, up to holdMost (EV-32).
 const (
 	holdFirst = 10 * time.Second
 	holdMost  = 5 * time.Minute
@@ -16,7 +16,7 @@ const (
 
 // choose picks the tunnels that outbound traffic takes. A tunnel that is DOWN loses it at once (R21); the preferred one
 // gets it as soon as it is UP for the first time, and after a loss only when it has been UP for PreemptAfter, so that a
-// tunnel that comes and goes does not drag the traffic with it (R32).
+// tunnel that comes and goes does not drag the traffic with it (EV-32).
 func (c *Connection) choose(now time.Time, out *Output) {
 	if next := c.pick(now); !slices.Equal(next, c.chosen) {
 		out.Changes = append(out.Changes, Change{Kind: Switched, From: c.chosen, To: next})
@@ -50,7 +50,7 @@ func (c *Connection) pick(now time.Time) []int {
 	if fit == nil {
 		return nil
 	}
-	settled := slices.DeleteFunc(slices.Clone(fit), func(i int) bool { return now.Before(c.tunnels[i].stable) && !slices.Contains(c.chosen, i) })
+	settled := slices.DeleteFunc(slices.Clone(fit), func(i int) bool { return !c.settled(now, i) })
 	switch {
 	case c.cfg.ActiveActive && len(settled) > 0:
 		return settled
@@ -58,6 +58,26 @@ func (c *Connection) pick(now time.Time) []int {
 		return fit
 	}
 	return []int{c.pickOne(fit, settled)}
+}
+
+// settled reports whether a tunnel may take traffic that another one carries.
+func (c *Connection) settled(now time.Time, i int) bool {
+	t := &c.tunnels[i]
+	return slices.Contains(c.chosen, i) || t.sure && !now.Before(t.stable)
+}
+
+// returns reports whether a tunnel is to take traffic back when it is settled.
+func (c *Connection) returns(i int) bool {
+	t := &c.tunnels[i]
+	return t.up && !t.draining && !slices.Contains(c.chosen, i) && (c.cfg.ActiveActive || i == c.cfg.Prefer && c.favour < 0)
+}
+
+// confirm asks a tunnel that has been UP for long enough whether it is still there before traffic returns to it: nobody
+// has used it meanwhile, so its path may have gone again without a word.
+func (c *Connection) confirm(now time.Time, i int) {
+	if t := &c.tunnels[i]; c.returns(i) && !t.sure && !now.Before(t.stable) {
+		c.suspect(now, t)
+	}
 }
 
 // pickOne chooses among tunnels that are fit, of which those that are settled may take the traffic from another.
@@ -118,19 +138,21 @@ func (c *Connection) follow(now time.Time, to int) {
 // awaited is when a tunnel with a Child SA is to be looked at again; zero: not by itself.
 func (c *Connection) awaited(i int) time.Time {
 	t := &c.tunnels[i]
-	switch at := t.health.due; {
+	h := &t.health
+	switch {
 	case t.draining && t.drainFrom.IsZero():
 		return time.Time{}
 	case t.draining:
 		return t.drainEnds()
-	case !t.up || slices.Contains(c.chosen, i):
-		return at
-	case c.cfg.ActiveActive || i == c.cfg.Prefer && c.favour < 0:
-		if at.IsZero() || t.stable.Before(at) {
-			return t.stable
-		}
-		return at
-	default:
-		return at
+	case !c.returns(i) || h.phase != calm:
+		return h.due
 	}
+	at := t.stable
+	if h.trusted.After(at) {
+		at = h.trusted
+	}
+	if !h.due.IsZero() && h.due.Before(at) {
+		return h.due
+	}
+	return at
 }

@@ -12,6 +12,7 @@ func (c *Connection) decide(now time.Time, out *Output) {
 		c.live(now, i)
 	}
 	for i := range c.tunnels {
+		c.confirm(now, i)
 		c.check(now, i, out)
 	}
 	for i := range c.tunnels {
@@ -66,7 +67,7 @@ func (c *Connection) refresh(now time.Time, i int, out *Output) {
 	up, after := t.alive && c.passes(i), now.Sub(t.since)
 	switch {
 	case up && !t.up:
-		t.stable = now
+		t.stable, t.sure = now, !t.proven
 		if t.proven {
 			t.stable = now.Add(c.holdDown(i))
 		}

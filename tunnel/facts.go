@@ -33,6 +33,7 @@ type facts struct {
 	up     bool
 	since  time.Time // of up
 	stable time.Time // from here on it may take traffic from another tunnel
+	sure   bool      // and it has answered since, so that what it takes arrives
 	proven bool      // was up before
 	flaps  int       // how often in a row it was lost soon after it had come up
 	reason Reason    // why it is not up; empty while up

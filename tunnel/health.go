@@ -286,6 +286,7 @@ func (c *Connection) restore(now time.Time, i int, out *Output) {
 // settle ends a suspicion, or a loss.
 func (c *Connection) settle(now time.Time, i int) {
 	h := &c.tunnels[i].health
+	c.tunnels[i].sure = true
 	h.phase, h.open, h.misses, h.due = calm, false, 0, time.Time{}
 	switch {
 	case c.keeps(i):

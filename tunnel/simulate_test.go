@@ -13,7 +13,7 @@ import (
 
 // TestSimulation plays thousands of random lives to a connection, whose IKE is a model that loses, delays and doubles
 // what it can and whose paths lose ESP, IKE or one direction, and checks after every step what must always hold, and what
-// must hold once the faults have ended (F1, F21, R24, R32).
+// must hold once the faults have ended (F1, F21, R24, EV-32).
 func TestSimulation(t *testing.T) {
 	for seed := range uint64(80) {
 		for _, start := range []Start{Always, Wait, OnTraffic} {

@@ -22,6 +22,8 @@ var commands = []func(*app) *cobra.Command{
 	newUp,
 	newDown,
 	newRestart,
+	newDrain,
+	newUndrain,
 	newRekey,
 	newPing,
 	newRoute,

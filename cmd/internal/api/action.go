@@ -15,9 +15,11 @@ const (
 	Down    Verb = "down"
 	Restart Verb = "restart"
 	Rekey   Verb = "rekey"
+	Drain   Verb = "drain"
+	Undrain Verb = "undrain"
 )
 
-var verbs = []Verb{Up, Down, Restart, Rekey}
+var verbs = []Verb{Up, Down, Restart, Rekey, Drain, Undrain}
 
 // An Action is something to do to a connection or to one of its tunnels.
 type Action struct {
@@ -50,7 +52,9 @@ func (a Action) path() string {
 func (a Action) check() error {
 	switch {
 	case !slices.Contains(verbs, a.Verb):
-		return fmt.Errorf("no action %q: have up, down, restart and rekey", a.Verb)
+		return fmt.Errorf("no action %q: have up, down, restart, rekey, drain and undrain", a.Verb)
+	case a.Verb == Drain && a.Tunnel == "":
+		return errors.New("drain is for one tunnel: its traffic needs another one")
 	case a.SA != "" && a.Verb != Rekey:
 		return errors.New("sa is for rekey only")
 	case a.SA != "" && a.SA != "ike" && a.SA != "child":

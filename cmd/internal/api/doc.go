@@ -12,8 +12,8 @@
 //	GET, POST, PUT, PATCH, DELETE /v1/connections/{name}, /v1/customer-gateways/{name}
 //	                       the body is one object in the language of the configuration, YAML or JSON; POST makes a new one, PUT makes
 //	                       or replaces, PATCH merges (RFC 7396). The answer comes when it is on the disk and in effect.
-//	POST /v1/connections/{connection}/actions/{up|down|restart|rekey}                      ?sa=ike|child with rekey
-//	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{up|down|restart|rekey}
+//	POST /v1/connections/{connection}/actions/{up|down|restart|rekey|undrain}                      ?sa=ike|child with rekey
+//	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{up|down|restart|rekey|drain|undrain}
 //	POST /v1/connections/{connection}[/tunnels/{tunnel}]/actions/ping                      ?target=&from=&count=&interval=&timeout=&size=
 //	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/rotate-psk                  {"secret": …, "grace_seconds": …}
 //
@@ -28,7 +28,7 @@
 // Events come as JSON lines, or as server-sent events for who accepts text/event-stream; both can be resumed by id. One that
 // does not read them in time is cut off (CTL-04).
 //
-// Not done here: TCP with TLS, metrics and the status page; of the events those of parts that are not built: BGP, probes, reload.
+// Not done here: TCP with TLS, metrics and the status page; of the events those of parts that are not built: BGP.
 //
 // Start reading at status.go (the words), then server.go; listen.go makes the socket safely.
 package api

@@ -18,6 +18,11 @@ func (l *loop) act(ctx context.Context, now time.Time, a api.Action) (api.Done, 
 		return api.Done{}, err
 	}
 	c := ends[0].conn
+	if a.Verb == api.Drain {
+		if err := c.drainable(now, a.Tunnel); err != nil {
+			return api.Done{}, err
+		}
+	}
 	for _, e := range ends {
 		l.recorder.note(e, now, "operator: "+string(a.Verb), "", "")
 	}
@@ -29,6 +34,10 @@ func (l *loop) act(ctx context.Context, now time.Time, a api.Action) (api.Done, 
 	case api.Restart:
 		l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.AdminDown, Tunnel: which})
 		l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.AdminUp, Tunnel: which})
+	case api.Drain:
+		l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Drain, Tunnel: which})
+	case api.Undrain:
+		l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Undrain, Tunnel: which})
 	case api.Rekey:
 		if ends, err = l.rekey(now, ends, a.SA); err != nil {
 			return api.Done{}, err
@@ -39,6 +48,20 @@ func (l *loop) act(ctx context.Context, now time.Time, a api.Action) (api.Done, 
 		done.Tunnels = append(done.Tunnels, e.name)
 	}
 	return done, nil
+}
+
+// drainable refuses to drain a tunnel whose traffic no other one can ever take. One that is down may come up: the drain
+// waits for it.
+func (c *connection) drainable(now time.Time, name string) error {
+	if name == "" {
+		return api.Refuse(api.BadRequest, "drain is for one tunnel: its traffic needs another one")
+	}
+	for _, t := range c.logic.Report(now).Tunnels {
+		if t.Name != name && !t.AdminDown && !t.Draining && !t.Drained {
+			return nil
+		}
+	}
+	return api.Refuse(api.NotUp, fmt.Sprintf("connection %q has no other tunnel for the traffic of %q: `twinbore down` takes a tunnel down regardless", c.shown.Name, name))
 }
 
 // pick finds a connection's tunnel, or all of them for an empty name.

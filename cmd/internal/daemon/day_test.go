@@ -26,7 +26,7 @@ type day struct {
 }
 
 // aDay runs two whole gateways for 24 hours of protocol time on a network that loses a third of everything, and then
-// for two good minutes, after which both tunnels must be up and carry traffic.
+// for six good minutes, after which both tunnels must be up and carry traffic.
 func aDay(t *testing.T) (out day) {
 	synctest.Test(t, func(t *testing.T) {
 		net := simnet.New(7)
@@ -68,7 +68,7 @@ func aDay(t *testing.T) (out day) {
 			out.delivered += left.drain() + right.drain()
 		}
 		net.SetLinks(simnet.Link{Latency: 10 * time.Millisecond})
-		time.Sleep(2 * time.Minute)
+		time.Sleep(6 * time.Minute) // an end whose peer has given up on it finds that out in five
 		left.want("1: UP UP", time.Minute)
 		right.want("1: UP UP", time.Minute)
 		if !left.send(right, 1<<20) || !right.send(left, 1<<20+1) {

@@ -134,22 +134,22 @@ func (l *loop) watchFrom(now time.Time) {
 func (l *loop) watch(ctx context.Context, now time.Time) {
 	before := l.watchedAt
 	l.watchedAt, l.watchPace = now, min(2*l.watchPace, lookSlow)
-	some := false
+	some, next := false, time.Time{}
 	for _, c := range l.conns {
-		alive, busy := l.feel(ctx, now, before, c)
-		some = some || alive
+		alive, busy, silence := l.feel(ctx, now, before, c)
+		some, next = some || alive, sooner(next, silence)
 		if busy {
 			l.watchPace = lookQuick
 		}
 	}
 	l.watchAt = time.Time{}
 	if some {
-		l.watchAt = now.Add(l.watchPace)
+		l.watchAt = sooner(now.Add(l.watchPace), next)
 	}
 }
 
-// feel looks at the packets of one connection and tells it what they mean.
-func (l *loop) feel(ctx context.Context, now, before time.Time, c *connection) (alive, busy bool) {
+// feel looks at the packets of one connection and tells it what they mean. silence is when it would be told of one.
+func (l *loop) feel(ctx context.Context, now, before time.Time, c *connection) (alive, busy bool, silence time.Time) {
 	for i, e := range c.ends {
 		w := c.logic.Watch(i)
 		if !w.Alive {
@@ -171,7 +171,12 @@ func (l *loop) feel(ctx context.Context, now, before time.Time, c *connection) (
 		case b.came > 0 && !e.pulse.told.IsZero(), b.data > 0 && w.Draining:
 			e.pulse.told = time.Time{}
 			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Heard, Tunnel: i})
-		case e.pulse.silent(now, w.RTT):
+		default:
+			at := e.pulse.silence(now, w.RTT)
+			if at.IsZero() || at.After(now) {
+				silence = sooner(silence, at)
+				break
+			}
 			e.pulse.told = now
 			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Silent, Tunnel: i})
 		}
@@ -182,7 +187,7 @@ func (l *loop) feel(ctx context.Context, now, before time.Time, c *connection) (
 			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Idle})
 		}
 	}
-	return alive, busy
+	return alive, busy, silence
 }
 
 // followPeer tells a connection by which tunnel its peer sends now, if that is not the one tunnel by which we do.

@@ -76,12 +76,16 @@ func (p *pulse) look(now, before time.Time, s datapath.Signs, own uint64) beat {
 	return b
 }
 
-// silent reports whether silence is to be told: we go on sending, and what usually comes back in that time does not.
-func (p *pulse) silent(now time.Time, rtt time.Duration) bool {
-	if p.asked.IsZero() || now.Sub(p.sentAt) > stillSending || !p.told.IsZero() && now.Sub(p.told) < silenceAgain {
-		return false
+// silence is when silence is to be told: we go on sending, and what usually comes back until then has not. Zero: no time is known.
+func (p *pulse) silence(now time.Time, rtt time.Duration) time.Time {
+	if p.asked.IsZero() || now.Sub(p.sentAt) > stillSending {
+		return time.Time{}
 	}
-	return now.Sub(p.asked) >= max(silenceLeast, min(4*p.gap, silenceMost), 2*rtt)
+	at := p.asked.Add(max(silenceLeast, min(4*p.gap, silenceMost), 2*rtt))
+	if again := p.told.Add(silenceAgain); !p.told.IsZero() && again.After(at) {
+		return again
+	}
+	return at
 }
 
 // busy reports whether silence may have to be told at any moment.
