@@ -24,7 +24,7 @@ import (
 // gate>, conn> and tun> write one key into an otherwise valid file (see gate, conn and tun); file> is a line of a whole
 // file; \0 in it is a NUL that is no UTF-8 either, \1 a control character. With it may stand: long> so many octets of
 // comment; more> a line of a second file, g; mode> the mode of the first; names> what to load; env> a variable.
-// made> and customer> make a connection and a customer gateway at run time, change> changes the last of them; the file is base then.
+// made> and customer> make a connection and a customer gateway at run time, change> and set> change the last of them; the file is base then.
 type told struct {
 	input  []string // as it stands there
 	output []string
@@ -105,6 +105,13 @@ func (c told) say(t *testing.T) (lines []string) {
 			objects = append(objects, o)
 		case word == "change":
 			o, err := objects[len(objects)-1].Patch([]byte(rest))
+			if err != nil {
+				return refused(err)
+			}
+			objects[len(objects)-1] = o
+		case word == "set":
+			key, value, _ := strings.Cut(rest, "=")
+			o, err := objects[len(objects)-1].With(strings.Split(key, "."), value)
 			if err != nil {
 				return refused(err)
 			}

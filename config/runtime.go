@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -93,6 +94,40 @@ func (o Object) Patch(patch []byte) (Object, error) {
 		return Object{}, Problems{{Pos: Pos{File: file}, Severity: Error, Text: err.Error()}}
 	}
 	return changed, nil
+}
+
+// With returns the object with one more key, at the end of a path of mappings; value is written as YAML. Unlike Patch it keeps
+// null, which is what a patch says to take a key away. The error is Problems.
+func (o Object) With(path []string, value string) (Object, error) {
+	root, problems := parse(o.String(), o.Text)
+	if problems != nil {
+		return Object{}, Problems(problems)
+	}
+	file := "the value of " + strings.Join(path, ".")
+	node, problems := parse(file, []byte(value))
+	switch {
+	case problems != nil:
+		return Object{}, Problems(problems)
+	case node == nil:
+		node = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str"}
+	}
+	at := root
+	for _, name := range path[:len(path)-1] {
+		i := keyIndex(at, name)
+		if i == len(at.Content) {
+			at.Content = append(at.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}, &yaml.Node{Kind: yaml.MappingNode})
+		}
+		if at = at.Content[i+1]; at.Kind != yaml.MappingNode {
+			return Object{}, Problems{{Pos: Pos{File: file}, Severity: Error, Path: name, Text: "found " + shape(at), Want: "a mapping, as key: value"}}
+		}
+	}
+	last := path[len(path)-1]
+	if i := keyIndex(at, last); i < len(at.Content) {
+		at.Content[i+1] = node
+	} else {
+		at.Content = append(at.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: last}, node)
+	}
+	return objectOf(o.Kind, root)
 }
 
 // WithID returns the object with this id in its text, in place of one that is there.

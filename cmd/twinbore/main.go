@@ -28,6 +28,8 @@ var commands = []func(*app) *cobra.Command{
 	newPing,
 	newRoute,
 	newFirewall,
+	newConnection,
+	newCustomerGateway,
 	newRotatePSK,
 	newLogs,
 	newEvents,
