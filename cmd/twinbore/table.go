@@ -117,6 +117,9 @@ func detail(c api.Connection, t api.Tunnel, wide bool, now time.Time) string {
 	if weak := weakIn(t); len(weak) > 0 {
 		words = append(words, "WEAK "+strings.Join(weak, " "))
 	}
+	if c.OneWay != nil && c.ActiveTunnel != nil && *c.ActiveTunnel == t.Name {
+		return strings.Join(append(words, *c.OneWay), "  ")
+	}
 	switch {
 	case c.ActiveTunnel != nil && *c.ActiveTunnel != t.Name:
 		words = append(words, "standby")

@@ -125,10 +125,30 @@ source: ""
 tags: {}
 active_tunnel: null
 note: null
+one_way: null
 routes: []
 tunnels: []
 `
 	if err != nil || string(got) != want {
 		t.Errorf("got %v\n%s", err, got)
+	}
+}
+
+// R44: what goes one way only is said at the tunnel that carries it.
+func TestStatusSaysOneWay(t *testing.T) {
+	st := tableStatus()
+	said := "one-way: 12 packets sent in 5s and none came back: look there"
+	for i := range st.Connections {
+		st.Connections[i].OneWay = &said
+	}
+	got := statusTable(st, false, false, tableNow)
+	want := 0
+	for _, c := range st.Connections {
+		if c.ActiveTunnel != nil {
+			want++
+		}
+	}
+	if n := strings.Count(got, said); n != want || n == 0 {
+		t.Errorf("said %d times, want %d\n%s", n, want, got)
 	}
 }

@@ -34,6 +34,7 @@ type Connection struct {
 	Tags         map[string]string `json:"tags"`
 	ActiveTunnel *string           `json:"active_tunnel"` // the first of several
 	Note         *string           `json:"note"`          // what an operator should know and need not act on
+	OneWay       *string           `json:"one_way"`       // packets go one way only, and where to look (R44); null: they do not
 	Routes       []Route           `json:"routes"`
 	Tunnels      []Tunnel          `json:"tunnels"`
 }

@@ -204,8 +204,9 @@ func (l *loop) showRoutes(now time.Time, connection string) (api.Routes, error) 
 		}
 	}
 	for _, d := range l.domains {
-		active := map[string]*string{}
+		active, verdicts := map[string]*string{}, map[string]string{}
 		for _, c := range d.members {
+			verdicts[c.shown.Name] = c.balance.verdict(now)
 			if i := c.logic.Report(now).Active; i >= 0 {
 				active[c.shown.Name] = &c.ends[i].name
 			}
@@ -217,7 +218,9 @@ func (l *loop) showRoutes(now time.Time, connection string) (api.Routes, error) 
 			e := api.RouteEntry{Prefix: r.Prefix.String(), Connection: r.Conn, Domain: d.config.Name, Source: r.Source.String(), State: r.State.String()}
 			if r.State == domain.Active {
 				e.Tunnel = active[r.Conn]
-				e.Installed, e.Hint = l.installed(d.config, r.Prefix)
+				installed, why := l.installed(d.config, r.Prefix)
+				e.Installed = installed
+				e.Hint = strings.Join(slices.DeleteFunc([]string{why, verdicts[r.Conn]}, func(s string) bool { return s == "" }), "; ")
 			}
 			out.Routes = append(out.Routes, e)
 		}

@@ -150,6 +150,7 @@ func (l *loop) watch(ctx context.Context, now time.Time) {
 
 // feel looks at the packets of one connection and tells it what they mean. silence is when it would be told of one.
 func (l *loop) feel(ctx context.Context, now, before time.Time, c *connection) (alive, busy bool, silence time.Time) {
+	var sent, data uint64
 	for i, e := range c.ends {
 		w := c.logic.Watch(i)
 		if !w.Alive {
@@ -167,6 +168,7 @@ func (l *loop) feel(ctx context.Context, now, before time.Time, c *connection) (
 		if b.sent+b.data > 0 {
 			c.used = now
 		}
+		sent, data = sent+b.sent, data+b.data
 		switch {
 		case b.came > 0 && !e.pulse.told.IsZero(), b.data > 0 && w.Draining:
 			e.pulse.told = time.Time{}
@@ -181,6 +183,7 @@ func (l *loop) feel(ctx context.Context, now, before time.Time, c *connection) (
 			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Silent, Tunnel: i})
 		}
 	}
+	c.balance.look(now, sent, data)
 	if alive {
 		l.followPeer(ctx, now, c)
 		if idle := c.logic.IdleTimeout(); idle > 0 && now.Sub(c.used) >= idle {

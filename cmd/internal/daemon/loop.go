@@ -107,6 +107,7 @@ type connection struct {
 	waitingAt time.Time
 	wake      time.Time
 	used      time.Time // when packets were last seen to pass its tunnels
+	balance   balance   // of the packets of hosts
 }
 
 // An end is one tunnel of a connection.

@@ -29,6 +29,7 @@ func (l *loop) showConnection(now time.Time, c *connection, routes []domain.Rout
 	report := c.logic.Report(now)
 	out := c.shown
 	out.State, out.Since, out.Note = report.State.String(), api.Stamp(report.Since), api.Ptr(report.Note)
+	out.OneWay = api.Ptr(c.balance.verdict(now))
 	out.Routes, out.Tunnels = []api.Route{}, []api.Tunnel{}
 	if report.Active >= 0 {
 		out.ActiveTunnel = api.Ptr(c.ends[report.Active].name)
