@@ -107,7 +107,8 @@ func (k *keeper) prepare(ctx context.Context, cfg *config.Config, conns []int) *
 // of returns what was found for a tunnel of connection i.
 func (h *handover) of(i int, peer string) credential { return h.found[i][peer] }
 
-// commit goes on with the other configuration. Tunnels that are not in it are forgotten with their secrets.
+// commit goes on with the other configuration. Tunnels that are not in it are forgotten with their secrets, and those of
+// tunnels that are the same in it are looked up again.
 func (h *handover) commit(ctx context.Context) {
 	k := h.k
 	stays, known := map[string]bool{}, map[string]bool{}
@@ -125,6 +126,9 @@ func (h *handover) commit(ctx context.Context) {
 	maps.DeleteFunc(k.found, func(peer string, _ credential) bool { return !known[peer] })
 	maps.DeleteFunc(k.again, func(conn string, _ *patience) bool { return !stays[conn] })
 	maps.DeleteFunc(k.told, func(conn string, _ string) bool { return !stays[conn] })
+	for _, p := range k.again { // whoever reloads may have changed a file that the configuration only names
+		p.at = time.Now()
+	}
 	k.mu.Unlock()
 	for i, found := range h.found {
 		k.note(ctx, h.cfg, i, found, h.before)

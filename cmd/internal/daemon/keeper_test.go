@@ -139,6 +139,34 @@ func TestSecretThatChangesAtItsPlace(t *testing.T) {
 	})
 }
 
+// SEC-04, R58: a reload looks up the secrets of tunnels that are the same in it, and touches no live SA.
+func TestReloadLooksSecretsUpAgain(t *testing.T) {
+	dir := t.TempDir()
+	text := strings.Replace(keyed(t, dir, leftConfig), "refresh: 1m", "refresh: 24h", 1)
+	synctest.Test(t, func(t *testing.T) {
+		net := simnet.New(1)
+		t.Cleanup(net.Close)
+		net.SetLinks(simnet.Link{Latency: 10 * time.Millisecond})
+		open(t, net, rightConfig, nil)
+		left := open(t, net, text, nil)
+		left.want("1: UP UP", 2*time.Second)
+		before := left.connection().Tunnels[0]
+		writeKey(t, filepath.Join(dir, "one.psk"), "another key for tunnel one")
+		time.Sleep(time.Minute)
+		if changed := left.kinds("psk.rotated"); len(changed) != 0 {
+			t.Errorf("before the reload: %+v", changed)
+		}
+		if _, err := left.d.Reconfigure(t.Context(), left.d.cfg.Load()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		after := left.connection().Tunnels[0]
+		if changed := left.kinds("psk.rotated"); len(changed) != 1 || after.IKE.SPIInitiator != before.IKE.SPIInitiator || !after.Since.Equal(before.Since) {
+			t.Errorf("after it: %+v, and the IKE SA %s is %s", changed, before.IKE.SPIInitiator, after.IKE.SPIInitiator)
+		}
+	})
+}
+
 // SEC-04: a command that takes its time holds up neither the start of the gateway nor the other tunnels, and is ended after
 // five seconds. Not in a bubble: the program that is run has the clock of the world.
 func TestSlowCommand(t *testing.T) {
