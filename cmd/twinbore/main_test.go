@@ -15,6 +15,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("TWINBORE_TEST_MAIN") != "" {
+		main()
+	}
 	testscript.Main(m, map[string]func(){"twinbore": main})
 }
 

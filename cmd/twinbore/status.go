@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,13 +17,15 @@ import (
 )
 
 func newStatus(a *app) *cobra.Command {
-	var exitCode bool
+	var exitCode, watch bool
+	var every time.Duration
 	cmd := &cobra.Command{
 		Use:   "status [connection]",
 		Short: "Show connections and tunnels, and why a tunnel is down",
 		Long: `Show connections and tunnels, and why a tunnel is down.
 
--o wide adds suites, SPIs and NAT; -o json and -o yaml are for programs; -o name lists the tunnels.
+-o wide adds suites, SPIs, NAT and what was dropped; -o json and -o yaml are for programs; -o name lists the tunnels.
+--watch shows it again and again, in place on a terminal, until it is interrupted.
 The star marks the tunnel that carries outbound traffic. Of one connection it shows what both ends wanted in the last
 negotiation that failed: proposals transform by transform, networks, identities, and the peer's certificate with the check
 that it failed.`,
@@ -30,6 +34,17 @@ that it failed.`,
 			format, err := a.format("table", "wide", "json", "yaml", "name")
 			if err != nil {
 				return err
+			}
+			name := strings.Join(args, "")
+			switch {
+			case every < 100*time.Millisecond:
+				return usage("--interval %v: it is at least 100ms", every)
+			case watch && exitCode:
+				return usage("--watch and --exit-code exclude each other: --exit-code is of one moment")
+			case watch && format != "table" && format != "wide":
+				return usage("-o %s is not possible with --watch; there are table, wide (for programs: twinbore events -f)", format)
+			case watch:
+				return a.watchStatus(cmd.Context(), format, name, every)
 			}
 			var st api.Status
 			var raw []byte
@@ -40,12 +55,12 @@ that it failed.`,
 			if err != nil {
 				return err
 			}
-			if len(args) == 1 {
-				if st, raw, err = only(st, args[0]); err != nil {
+			if name != "" {
+				if st, raw, err = only(st, name); err != nil {
 					return err
 				}
 			}
-			if err := a.writeStatus(format, st, raw, len(args) == 1, time.Now()); err != nil {
+			if err := a.writeStatus(format, st, raw, name != "", time.Now()); err != nil {
 				return err
 			}
 			if exitCode {
@@ -55,6 +70,8 @@ that it failed.`,
 		},
 	}
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "5: a tunnel is down, 6: a connection has no tunnel up")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again and again until interrupted")
+	cmd.Flags().DurationVar(&every, "interval", 2*time.Second, "how often, with --watch")
 	return cmd
 }
 
@@ -96,13 +113,17 @@ func (a *app) writeStatus(format string, st api.Status, raw []byte, one bool, no
 		}
 		return nil
 	}
-	colour := !a.noColor && isTerminal(a.out)
-	text := statusTable(st, format == "wide", colour, now)
+	_, err := io.WriteString(a.out, a.statusText(format, st, one, now))
+	return err
+}
+
+// statusText is the status for people. Of one connection it tells what failed as well.
+func (a *app) statusText(format string, st api.Status, one bool, now time.Time) string {
+	text := statusTable(st, format == "wide", !a.noColor && isTerminal(a.out), now)
 	if one {
 		text += failures(st, now)
 	}
-	_, err := a.out.Write([]byte(text))
-	return err
+	return text
 }
 
 // yamlOf writes JSON, which is YAML already, the way that people write YAML; the order of the keys stays.
@@ -125,10 +146,13 @@ func yamlOf(raw []byte) ([]byte, error) {
 	return yaml.Marshal(&doc)
 }
 
-// judge is the exit code of --exit-code: the worst of all connections.
+// judge is the exit code of --exit-code: the worst of all connections, but for those that are deleted.
 func judge(st api.Status) error {
 	code := exitOK
 	for _, c := range st.Connections {
+		if c.State == "deleting" || c.State == "deleted" {
+			continue
+		}
 		up := 0
 		for _, t := range c.Tunnels {
 			if t.Status == "UP" {

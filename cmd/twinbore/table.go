@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +22,9 @@ const absent = "–"
 func statusTable(st api.Status, wide, colour bool, now time.Time) string {
 	var out strings.Builder
 	out.WriteString(headLine(st))
+	if wide {
+		out.WriteString(lostLine(st.Gateway))
+	}
 	header := []string{"CONNECTION", "STATE", "TUNNEL", "PEER", "STATUS", "SINCE", "REKEY", "RX/TX", "ROUTES"}
 	if wide {
 		header = append(header, "LOCAL", "NAT", "IKE", "ESP", "SPI IN/OUT")
@@ -71,10 +76,29 @@ func headLine(st api.Status) string {
 	return strings.Join(words, "  ") + "\n"
 }
 
+// lostLine is what the whole gateway has dropped, most of all first, and what it does without; nothing when that is nothing.
+func lostLine(g api.Gateway) string {
+	reasons := slices.SortedFunc(maps.Keys(g.Drops), func(a, b string) int {
+		return cmp.Or(cmp.Compare(g.Drops[b], g.Drops[a]), cmp.Compare(a, b))
+	})
+	var words []string
+	for _, reason := range reasons {
+		words = append(words, fmt.Sprintf("%s %d", reason, g.Drops[reason]))
+	}
+	line := ""
+	if len(words) > 0 {
+		line = "DROPPED " + strings.Join(words, ", ") + "\n"
+	}
+	if len(g.OffloadsGivenUp) > 0 {
+		line += "OFFLOADS GIVEN UP " + strings.Join(g.OffloadsGivenUp, ", ") + "\n"
+	}
+	return line
+}
+
 // tunnelCells are TUNNEL to ROUTES.
 func tunnelCells(c api.Connection, t api.Tunnel, now time.Time) []string {
 	name := t.Name
-	if c.ActiveTunnel != nil && *c.ActiveTunnel == t.Name {
+	if carries(c, t) {
 		name += "*"
 	}
 	cells := []string{name, address(t.Remote), t.Status, span(now.Sub(t.Since))}
@@ -121,12 +145,45 @@ func detail(c api.Connection, t api.Tunnel, wide bool, now time.Time) string {
 		return strings.Join(append(words, *c.OneWay), "  ")
 	}
 	switch {
-	case c.ActiveTunnel != nil && *c.ActiveTunnel != t.Name:
+	case t.Admin == "draining" || t.Admin == "drained":
+		words = append(words, t.Admin)
+	case c.ActiveTunnel != nil && !carries(c, t):
 		words = append(words, "standby")
 	case t.IKE != nil && !wide:
-		words = append(words, fmt.Sprintf("IKEv%d %s", t.IKE.Version, t.IKE.Suite))
+		words = append(words, fmt.Sprintf("IKEv%d %s", t.IKE.Version, suiteWords(t.IKE.Suite)))
 	}
-	return strings.Join(words, "  ")
+	if t.Probe != nil && t.Probe.RTTMillis != nil {
+		words = append(words, fmt.Sprintf("rtt %.1fms", *t.Probe.RTTMillis))
+		if t.Probe.LossPercent > 0 {
+			words = append(words, fmt.Sprintf("loss %.0f%%", t.Probe.LossPercent))
+		}
+	}
+	if len(c.Tunnels) == 1 {
+		words = append(words, "not redundant") // R20
+	}
+	return strings.Join(words, " ")
+}
+
+// carries reports whether the connection's outbound traffic takes this tunnel.
+func carries(c api.Connection, t api.Tunnel) bool {
+	return t.Active || c.ActiveTunnel != nil && *c.ActiveTunnel == t.Name
+}
+
+var aesWord = regexp.MustCompile(`^aes([0-9]+)(gcm|ccm|ctr)?[0-9]*$`)
+
+// suiteWords says an IKE suite the way people do: AES256-GCM ecp384. The PRF goes without saying.
+func suiteWords(name string) string {
+	cipher, rest, _ := strings.Cut(name, "-")
+	words := []string{strings.ToUpper(cipher)}
+	if m := aesWord.FindStringSubmatch(cipher); m != nil {
+		words[0] = "AES" + m[1] + "-" + strings.ToUpper(cmp.Or(m[2], "cbc"))
+	}
+	for word := range strings.SplitSeq(rest, "-") {
+		if word != "" && !strings.HasPrefix(word, "prf") {
+			words = append(words, word)
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // weakIn names the weak algorithms that a tunnel uses.

@@ -27,12 +27,13 @@ func tableStatus() api.Status {
 	bgp := []api.Route{{Prefix: "10.0.0.0/16", Source: "bgp"}, {Prefix: "10.1.0.0/16", Source: "bgp"}, {Prefix: "10.2.0.0/16", Source: "bgp"}}
 	retry, past := tableNow.Add(16*time.Second), ago(time.Millisecond)
 	return api.Status{SchemaVersion: 1,
-		Gateway: api.Gateway{Name: "paris-gw-1", Version: "v0.1.0", Mode: "tun", ASN: api.Ptr(uint32(65010)), UptimeSeconds: 3*86400 + 4*3600 + 60},
+		Gateway: api.Gateway{Name: "paris-gw-1", Version: "v0.1.0", Mode: "tun", ASN: api.Ptr(uint32(65010)), UptimeSeconds: 3*86400 + 4*3600 + 60,
+			Drops: map[string]uint64{"tun_queue": 3, "replay": 12, "no_route": 3}, OffloadsGivenUp: []string{"tun_uso"}},
 		Connections: []api.Connection{{
 			Name: "aws-prod", State: "available", ActiveTunnel: api.Ptr("1"), Routes: bgp, Tunnels: []api.Tunnel{
 				{Name: "1", Status: "UP", Since: ago(59 * time.Hour), Local: api.Ptr("192.0.2.10:4500"), Remote: api.Ptr("198.51.100.21:4500"),
 					IKE: ike("aes256gcm16-prfsha384-ecp384"), Children: child("aes256gcm16-ecp384", 38*60),
-					Traffic: api.Traffic{RXBytes: 4_100_000_000, TXBytes: 812_000_000}},
+					Traffic: api.Traffic{RXBytes: 4_100_000_000, TXBytes: 812_000_000}, Probe: &api.Probe{RTTMillis: api.Ptr(8.2)}},
 				{Name: "2", Status: "UP", Since: ago(59 * time.Hour), Local: api.Ptr("192.0.2.10:4500"), Remote: api.Ptr("198.51.100.87:4500"),
 					IKE: ike("aes256gcm16-prfsha384-ecp384"), Children: child("aes256gcm16-ecp384", 12*60+59),
 					Traffic: api.Traffic{RXBytes: 1_100_000, TXBytes: 999_999}},
@@ -47,8 +48,17 @@ func tableStatus() api.Status {
 				{Name: "1", Status: "DOWN", Since: ago(12 * time.Second), Remote: api.Ptr("[2001:db8::1]:500"), NextRetry: &past,
 					Reason: "NO_RESPONSE", Hint: "no answer yet"},
 				{Name: "2", Status: "DOWN", Since: ago(12 * time.Second), Reason: "WAITING_FOR_PEER", Hint: "start: wait"},
-			}},
-		}}
+			}}, {
+			Name: "single", State: "available", ActiveTunnel: api.Ptr("1"), Tunnels: []api.Tunnel{
+				{Name: "1", Status: "UP", Admin: "drained", Since: ago(time.Minute), Remote: api.Ptr("203.0.113.9:500"), IKE: ike("chacha20poly1305-prfsha256-curve25519"),
+					Probe: &api.Probe{RTTMillis: api.Ptr(120.0), LossPercent: 2.4}}},
+		}, {
+			Name: "both", State: "available", ActiveTunnel: api.Ptr("1"), Tunnels: []api.Tunnel{
+				{Name: "1", Status: "UP", Active: true, Since: ago(time.Minute), Remote: api.Ptr("203.0.113.10:500"), IKE: ike("aes128-sha1-modp1024")},
+				{Name: "2", Status: "UP", Active: true, Since: ago(time.Minute), Remote: api.Ptr("203.0.113.11:500"), IKE: ike("aes256gcm16-prfsha384-ecp384")}},
+		}, {
+			Name: "gone", State: "deleted", Tunnels: []api.Tunnel{{Name: "1", Status: "DOWN", Since: ago(time.Minute), Reason: "ADMIN_DOWN", Hint: "deleted"}},
+		}}}
 }
 
 func TestStatusTable(t *testing.T) {
@@ -99,7 +109,7 @@ func TestOctets(t *testing.T) {
 
 func TestExitCodesOfStatus(t *testing.T) {
 	all := tableStatus()
-	for code, conns := range map[int][]api.Connection{exitOK: all.Connections[:1], exitDegraded: all.Connections[:2], exitDown: all.Connections} {
+	for code, conns := range map[int][]api.Connection{exitOK: {all.Connections[0], all.Connections[5]}, exitDegraded: all.Connections[:2], exitDown: all.Connections[:3]} {
 		st := all
 		st.Connections = conns
 		if got := exitCode(judge(st)); got != code {

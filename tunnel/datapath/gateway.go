@@ -85,6 +85,7 @@ type Gateway struct {
 	stats   stats
 	policy  atomic.Pointer[policy]
 	looped  atomic.Bool // that packets loop was logged
+	began   [3]offload  // as New found them
 
 	mu     sync.Mutex // guards the names, and all changes of policy, own, outer and the tunnels' lists of children
 	conns  map[string]*conn
@@ -145,6 +146,7 @@ func New(cfg Config) (*Gateway, error) {
 	if err := g.SetConnections(nil); err != nil {
 		return nil, err
 	}
+	g.began = g.offloads()
 	return g, nil
 }
 

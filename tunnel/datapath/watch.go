@@ -13,7 +13,7 @@ const watchEvery = time.Minute
 func (g *Gateway) watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	had := g.offloads()
+	had := g.began
 	for {
 		select {
 		case <-ctx.Done():
@@ -30,6 +30,17 @@ func (g *Gateway) watch(ctx context.Context) {
 		}
 		had = have
 	}
+}
+
+// GivenUp names the offloads, in the words of the configuration, that were in use when the Gateway was made and are not any
+// more: nothing is lost by that, but packets move more slowly.
+func (g *Gateway) GivenUp() (names []string) {
+	for i, o := range g.offloads() {
+		if g.began[i].on && !o.on {
+			names = append(names, o.name)
+		}
+	}
+	return names
 }
 
 // An offload is one that may be given up while packets move.

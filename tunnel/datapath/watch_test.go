@@ -58,6 +58,9 @@ func TestOffloadsGivenUpAreTold(t *testing.T) {
 			t.Helper()
 			time.Sleep(watchEvery)
 			s.l.settle()
+			if got := s.GivenUp(); len(got) != len(names) {
+				t.Errorf("given up are %q, want %q", got, names)
+			}
 			if n := strings.Count(log.text(), "offload given up"); n != len(names) {
 				t.Errorf("%d told, want %d:\n%s", n, len(names), log.text())
 			}

@@ -19,6 +19,9 @@ type Gateway struct {
 	Mode          string  `json:"mode"` // tun | memory
 	ASN           *uint32 `json:"asn"`
 	UptimeSeconds int64   `json:"uptime_seconds"`
+	// Drops counts all dropped packets by reason, those that belong to no tunnel too, and what the sockets and the device lost.
+	Drops           map[string]uint64 `json:"drops"`
+	OffloadsGivenUp []string          `json:"offloads_given_up"` // the kernel refused what it had said it would take
 }
 
 // Connection is one VPN connection. Its state and the status of its tunnels are separate facts (R7).

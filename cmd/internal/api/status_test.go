@@ -17,7 +17,7 @@ func full() Status {
 	rtt := 8.2
 	return Status{
 		SchemaVersion: SchemaVersion,
-		Gateway:       Gateway{Name: "paris-gw-1", Version: "v0.1.0", Mode: "tun", ASN: Ptr(uint32(65010)), UptimeSeconds: 273600},
+		Gateway:       Gateway{Name: "paris-gw-1", Version: "v0.1.0", Mode: "tun", ASN: Ptr(uint32(65010)), UptimeSeconds: 273600, Drops: map[string]uint64{"tun_queue": 7}, OffloadsGivenUp: []string{"tun_uso"}},
 		Connections: []Connection{{
 			Name: "aws-prod", ID: Ptr("vpn-0fake"), State: "available", Since: at, Role: "customer", Routing: "bgp", Domain: "default", Source: "file", Tags: map[string]string{"env": "prod"},
 			ActiveTunnel: Ptr("1"), Note: Ptr("not redundant now: only tunnel 1 is fit for use"),

@@ -18,6 +18,7 @@ import (
 func (l *loop) status(now time.Time) api.Status {
 	st := api.Status{SchemaVersion: api.SchemaVersion, Gateway: l.head, Connections: []api.Connection{}}
 	st.Gateway.UptimeSeconds = int64(now.Sub(l.started) / time.Second)
+	st.Gateway.Drops, st.Gateway.OffloadsGivenUp = l.gateway.Drops(), append([]string{}, l.gateway.GivenUp()...)
 	routes := l.routesOf()
 	for _, c := range l.every() {
 		st.Connections = append(st.Connections, l.showConnection(now, c, routes[c]))
