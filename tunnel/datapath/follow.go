@@ -27,7 +27,7 @@ const (
 // wrong when two write one slot is that a flow takes the chosen tunnel.
 type followed struct {
 	tunnels []*tunnel
-	secret  uint64       // so that nobody can choose flows that push out others
+	secret  uint64       // so that nobody can reckon in advance which flows push out which
 	until   atomic.Int64 // unix nanoseconds; nothing that is in here counts after it
 	slots   atomic.Pointer[[followSets * followWays]followSlot]
 }

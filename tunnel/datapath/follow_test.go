@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -271,4 +272,33 @@ func readyTunnels(n int) (all []*tunnel) {
 		all = append(all, t)
 	}
 	return all
+}
+
+// Workers read and write it at once while tunnels come and go; with the race detector it shows that nothing else is shared.
+func TestFlowsAreFollowedByManyAtOnce(t *testing.T) {
+	tunnels := readyTunnels(3)
+	f, k := newFollowed(tunnels), &choice{tunnels: tunnels[:1], also: tunnels}
+	start := int64(1_700_000_000 * time.Second)
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(3, uint64(worker)))
+			for i := range 2000 {
+				p := packet{src: addr(hq), dst: addr(paris), proto: protoUDP, sport: uint16(random.UintN(64)), dport: 53, flowing: true}
+				now := start + int64(i)*int64(10*time.Millisecond)
+				if worker == 0 && i%100 == 0 {
+					tunnels[1].term.Add(1)
+				}
+				f.note(&p, tunnels[random.IntN(3)], k, now)
+				p.src, p.dst, p.sport, p.dport = p.dst, p.src, p.dport, p.sport
+				if got := f.tunnelOf(&p, k, now); got != nil && !slices.Contains(tunnels, got) {
+					t.Error("a flow follows a tunnel of somebody else")
+				}
+			}
+		})
+	}
+	all.Wait()
+	if !f.live(start + int64(20*time.Second)) {
+		t.Error("no flow was followed")
+	}
 }

@@ -112,15 +112,7 @@ func (s *sender) frame(f *tun.Frame) {
 		g.drops.add(forbidden)
 		return
 	}
-	var t *tunnel
-	var ch *child
-	var any bool
-	if e.Tunnel == fib.Active {
-		t, ch, any = s.way(c, r, b, &p)
-	} else {
-		t = r.tunnels[e.Tunnel]
-		ch, any = t.outbound(b, &p, s.worker)
-	}
+	t, ch, any := s.way(c, r, e.Tunnel, b, &p)
 	switch {
 	case denies(r.filter.Out, &p):
 		s.denied(t)
@@ -150,9 +142,14 @@ func (s *sender) denied(t *tunnel) {
 	t.drops.add(filterOut)
 }
 
-// way returns the tunnel by which a packet leaves, nil for none, and what that says of it: the one by which its flow comes in
-// where that was remembered, else the chosen one.
-func (s *sender) way(c *conn, r *rules, b []byte, p *packet) (t *tunnel, ch *child, any bool) {
+// way returns the tunnel by which a packet leaves, nil for none, and what that says of it: the one that the table names, or
+// the one by which its flow comes in where that was remembered, else the chosen one.
+func (s *sender) way(c *conn, r *rules, named int, b []byte, p *packet) (t *tunnel, ch *child, any bool) {
+	if named != fib.Active {
+		t = r.tunnels[named]
+		ch, any = t.outbound(b, p, s.worker)
+		return t, ch, any
+	}
 	k := c.choice.Load()
 	if r.followed.live(s.now) {
 		if t = r.followed.tunnelOf(p, k, s.now); t != nil {
