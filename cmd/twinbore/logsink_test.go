@@ -20,8 +20,8 @@ func TestALogThatNobodyReadsHoldsNobodyUp(t *testing.T) {
 	}
 	defer r.Close()
 	cfg := config.Log{Level: "info", Format: config.LogText}
-	sink := newLogSink(w, sayLost(newLogger(w, cfg, false)))
-	log := newLogger(sink, cfg, false)
+	sink := newLogSink(w, sayLost(newLogger(w, cfg, levelOf(cfg.Level, false))))
+	log := newLogger(sink, cfg, levelOf(cfg.Level, false))
 	const lines, size = 5000, 200 // more than the pipe's 64 kB and the queue
 	written := make(chan struct{})
 	go func() {

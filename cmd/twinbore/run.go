@@ -22,7 +22,8 @@ func newRun(a *app) *cobra.Command {
 		Use:   "run",
 		Short: "Run the gateway in the foreground",
 		Long: `Run the gateway in the foreground until SIGTERM or SIGINT, which delete the SAs at the peers and take the
-routes away, within 2 seconds. The log goes to standard error: text on a terminal, JSON elsewhere.`,
+routes away, within 2 seconds. SIGHUP reads the configuration again and applies what has changed, as "twinbore reload" does.
+The log goes to standard error: text on a terminal, JSON elsewhere.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			origin, cfg, err := a.openOrigin(func(cfg *config.Config) {
@@ -37,25 +38,31 @@ routes away, within 2 seconds. The log goes to standard error: text on a termina
 				return err
 			}
 			defer origin.Store.Close()
-			sink := newLogSink(a.err, sayLost(newLogger(a.err, cfg.Gateway.Log, a.verbose)))
+			level := new(slog.LevelVar)
+			setLevel := func(l config.LogLevel) { level.Set(levelOf(l, a.verbose)) }
+			setLevel(cfg.Gateway.Log.Level)
+			sink := newLogSink(a.err, sayLost(newLogger(a.err, cfg.Gateway.Log, level)))
 			defer sink.end()
-			log := newLogger(sink, cfg.Gateway.Log, a.verbose)
+			log := newLogger(sink, cfg.Gateway.Log, level)
 			for _, w := range cfg.Warnings {
 				log.Warn("configuration", "at", w.Pos.String(), "hint", w.Text)
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			defer onHangup(ctx, func() { log.Warn("reload is not supported yet; restart to take a new configuration") })()
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(heapGrowth)
 			}
-			d, err := daemon.Build(ctx, cfg, daemon.Options{Version: version, Log: log, Origin: origin, Kept: origin.Store})
+			d, err := daemon.Build(ctx, cfg, daemon.Options{Version: version, Log: log, SetLogLevel: setLevel, Origin: origin, Kept: origin.Store})
 			switch {
 			case errors.Is(err, fs.ErrPermission):
 				return failure(exitPermission, err)
 			case err != nil:
 				return err
 			}
+			defer onHangup(ctx, hangups, func() { d.Reload(ctx) })() // which says what came of it
 			return d.Run(ctx)
 		},
 	}
@@ -66,10 +73,8 @@ routes away, within 2 seconds. The log goes to standard error: text on a termina
 // of first messages would double them in garbage before there is one (DOS-01).
 const heapGrowth = 25
 
-// onHangup calls do for each SIGHUP, which would end the process otherwise, until the returned function is called.
-func onHangup(ctx context.Context, do func()) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+// onHangup calls do for each of hangups until the returned function is called.
+func onHangup(ctx context.Context, hangups <-chan os.Signal, do func()) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -86,16 +91,19 @@ func onHangup(ctx context.Context, do func()) (stop func()) {
 	return func() {
 		cancel()
 		<-ended
-		signal.Stop(hangups)
 	}
 }
 
-// newLogger writes to w in the form and from the level that the configuration says; JSON unless that says text.
-func newLogger(w io.Writer, cfg config.Log, verbose bool) *slog.Logger {
-	var level slog.Level
-	if level.UnmarshalText([]byte(cfg.Level)) != nil || verbose {
-		level = slog.LevelDebug
+// levelOf is the level that the configuration says, or with -v everything.
+func levelOf(l config.LogLevel, verbose bool) (level slog.Level) {
+	if level.UnmarshalText([]byte(l)) != nil || verbose {
+		return slog.LevelDebug
 	}
+	return level
+}
+
+// newLogger writes to w in the form that the configuration says, JSON unless that says text, what is of this level or above.
+func newLogger(w io.Writer, cfg config.Log, level slog.Leveler) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Value.Kind() == slog.KindDuration { // JSON would have nanoseconds
 			a.Value = slog.StringValue(a.Value.Duration().String())

@@ -73,7 +73,11 @@ func headLine(st api.Status) string {
 		words = append(words, fmt.Sprintf("AS %d", *st.Gateway.ASN))
 	}
 	words = append(words, fmt.Sprintf("%s, %s (%d up)", count(len(st.Connections), "connection"), count(tunnels, "tunnel"), up))
-	return strings.Join(words, "  ") + "\n"
+	line := strings.Join(words, "  ") + "\n"
+	if until := st.Gateway.ConfirmUntil; until != nil {
+		line += "UNCONFIRMED  the configuration before comes back at " + until.Local().Format(time.TimeOnly) + " unless you say: twinbore confirm\n"
+	}
+	return line
 }
 
 // lostLine is what the whole gateway has dropped, most of all first, and what it does without; nothing when that is nothing.

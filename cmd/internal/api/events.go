@@ -22,6 +22,8 @@ import (
 //	child.established, child.rekeyed, child.deleted, child.failed         Child SAs
 //	child.moved                                                           ESP goes into UDP, or out of it
 //	state.damaged, state.unavailable, object.refused                      what was made at run time is not all in effect
+//	config.reloaded, config.rejected                                      another configuration runs, or was not taken
+//	config.confirmed, config.rolled_back                                  what became of one that waited to be confirmed
 //	weak_crypto                                                           a negotiated algorithm is weak
 type Event struct {
 	ID         uint64            `json:"id"` // one more for each event; grows over restarts of the daemon, too, which leave a gap

@@ -27,6 +27,7 @@ const (
 	Exists           = "EXISTS"        // there is something of that name already
 	ReadOnly         = "READ_ONLY"     // it stands in a file
 	InUse            = "IN_USE"        // others need it; detail names them
+	NeedsRestart     = "NEEDS_RESTART" // only a restart of the gateway can do it, and nothing was done
 	ShuttingDown     = "SHUTTING_DOWN" // the daemon is about to end
 	Busy             = "BUSY"          // too many ask for the same
 )
@@ -43,6 +44,7 @@ var statuses = map[string]int{
 	Exists:           http.StatusConflict,
 	ReadOnly:         http.StatusConflict,
 	InUse:            http.StatusConflict,
+	NeedsRestart:     http.StatusConflict,
 	ShuttingDown:     http.StatusServiceUnavailable,
 	Busy:             http.StatusServiceUnavailable,
 }

@@ -35,7 +35,9 @@ type Config struct {
 	Object       func(ctx context.Context, kind ObjectKind, name string) (Object, error)
 	// ChangeObject returns when the change is on the disk and in effect.
 	ChangeObject func(ctx context.Context, c ObjectChange) (ObjectChanged, error)
-	Log          *slog.Logger
+	// Config does one of the verbs. A *Problem is answered as it is.
+	Config func(ctx context.Context, verb ConfigVerb, q ConfigRequest) (ConfigAnswer, error)
+	Log    *slog.Logger
 }
 
 // A Server answers requests.
@@ -64,6 +66,9 @@ func New(cfg Config) *Server {
 	mux.HandleFunc("POST /v1/connections/{connection}/actions/{verb}", s.act)
 	mux.HandleFunc("POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{verb}", s.act)
 	mux.HandleFunc("POST /v1/connections/{connection}/tunnels/{tunnel}/actions/rotate-psk", s.rotate)
+	for _, verb := range configVerbs {
+		mux.HandleFunc("POST /v1/config:"+string(verb), s.config(verb))
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		Refuse(NotFound, "no "+r.Method+" "+r.URL.Path+" here").write(w)
 	})

@@ -19,6 +19,8 @@ type Gateway struct {
 	Mode          string  `json:"mode"` // tun | memory
 	ASN           *uint32 `json:"asn"`
 	UptimeSeconds int64   `json:"uptime_seconds"`
+	// ConfirmUntil is when the configuration before comes back unless that which runs is confirmed; null: it need not be.
+	ConfirmUntil *time.Time `json:"confirm_until"`
 	// Drops counts all dropped packets by reason, those that belong to no tunnel too, and what the sockets and the device lost.
 	Drops           map[string]uint64 `json:"drops"`
 	OffloadsGivenUp []string          `json:"offloads_given_up"` // the kernel refused what it had said it would take

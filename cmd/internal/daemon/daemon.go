@@ -46,6 +46,8 @@ type Options struct {
 	Rand io.Reader
 	// Origin is where the configuration came from, so that more can be made while it runs; nil: nothing can.
 	Origin *Origin
+	// SetLogLevel is told the level of the log when another configuration was taken; nil: nobody is.
+	SetLogLevel func(config.LogLevel)
 	// Kept is where routes that operators add are kept; nil: they last until the daemon ends.
 	Kept RouteStore
 }
@@ -56,6 +58,8 @@ type Daemon struct {
 	opts     Options
 	cfg      atomic.Pointer[config.Config] // that runs
 	changing chan struct{}                 // holds a token while somebody changes the configuration
+	promise  atomic.Pointer[promise]       // nil: the configuration stays
+	promises chan struct{}                 // holds a token when there is another promise
 	mail     *mailbox
 	recorder *recorder
 	timeline *timeline
@@ -88,6 +92,7 @@ func (d *Daemon) Status(ctx context.Context) (api.Status, error) {
 	d.mail.post(question{reply})
 	select {
 	case st := <-reply:
+		st.Gateway.ConfirmUntil = d.confirmUntil()
 		return st, nil
 	case <-d.ended:
 		return api.Status{}, api.Refuse(api.ShuttingDown, "the daemon is shutting down")

@@ -24,10 +24,15 @@
 // 1.2 s, and what has not answered by then is dropped. Then engine, data path and routes end, 2 s in all.
 //
 // What is made at run time (objects.go) takes one way: files and store are checked together by Origin, the store is written, and
-// Reconfigure brings the result into effect. Whoever reads the configuration again while the daemon runs asks Origin.Reload, so
-// that what is in the store is not lost.
+// Reconfigure brings the result into effect.
 //
-// Not done here: hand-over to another process.
+// Changing (reload.go, confirm.go, configure.go): a configuration is compared with the one that runs (config.Diff); secrets are
+// looked up and connections made for what is different, and nothing else; then the loop swaps (swap.go), which the data path and
+// the routes can still refuse, and after that nothing fails. Tunnels that must be restarted go one after the other (restart.go).
+// One change waits for another. What waits to be confirmed is kept in memory alone: a daemon that is killed meanwhile begins with
+// its files.
+//
+// Not done here: hand-over to another process, noticing by itself that a file has changed.
 //
 // Start reading at build.go, then loop.go.
 package daemon

@@ -75,6 +75,7 @@ type loop struct {
 	restarts []*restarts     // of connections
 	parted   chan struct{}   // holds one token when one of these two is gone
 	stopping bool            // nothing more is to come
+	ended    int             // how many of conns are known to be deleted, then
 	ends     map[string]*end // by peer, "connection/tunnel"
 	deleted  chan struct{}   // closed once every connection is deleted
 
@@ -172,7 +173,12 @@ func (l *loop) run(ctx context.Context) {
 }
 
 // every returns all connections: those that are configured and those that are on their way out.
-func (l *loop) every() []*connection { return slices.Concat(l.conns, l.leaving) }
+func (l *loop) every() []*connection {
+	if len(l.leaving) == 0 {
+		return l.conns
+	}
+	return slices.Concat(l.conns, l.leaving)
+}
 
 func (l *loop) nextWake() time.Time {
 	var first time.Time
@@ -355,10 +361,13 @@ func (l *loop) checkDeleted(now time.Time) {
 	if !l.stopping {
 		return
 	}
-	for _, c := range l.every() {
-		if c.logic.Report(now).State != tunnel.Deleted {
+	for ; l.ended < len(l.conns); l.ended++ {
+		if l.conns[l.ended].logic.Report(now).State != tunnel.Deleted {
 			return
 		}
+	}
+	if len(l.leaving) > 0 {
+		return
 	}
 	select {
 	case <-l.deleted:

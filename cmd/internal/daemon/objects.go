@@ -212,7 +212,7 @@ func refusal(err error) error {
 	case errors.Is(err, store.ErrSpent), errors.Is(err, store.ErrOtherID):
 		return api.Refuse(api.Invalid, err.Error())
 	case restart:
-		return api.Refuse(api.NotPossible, err.Error())
+		return api.Refuse(api.NeedsRestart, err.Error())
 	}
 	return api.Refuse(api.Conflict, err.Error())
 }

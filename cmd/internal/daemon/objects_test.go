@@ -253,7 +253,7 @@ func TestRefusedChanges(t *testing.T) { // R2, R10, R14, R16, R33
 			{api.Delete, api.Connections, "c9", "", api.NotFound, `no connection "c9"`},
 			{api.Create, api.Connections, "c3", strings.NewReplacer("c2", "c3", ".2,", ".3,", "172.18", "172.19").Replace(second), api.Invalid, "4 connections, more than gateway.limits.max_connections (3)"},
 			{api.Patch, api.Connections, "c2", "{tunnels: [{remote: 198.51.101.2, psk: {file: none.psk}}]}", api.Invalid, "tunnel c2/1: secret not available"},
-			{api.Patch, api.Connections, "c2", "{tunnels: [{remote: 198.51.101.2, local: 192.0.2.77, psk: {file: c2-1.psk}}]}", api.NotPossible, "can only change with a restart of the gateway"},
+			{api.Patch, api.Connections, "c2", "{tunnels: [{remote: 198.51.101.2, local: 192.0.2.77, psk: {file: c2-1.psk}}]}", api.NeedsRestart, "can only change with a restart of the gateway"},
 			{api.Delete, api.CustomerGateways, "lyon", "", api.InUse, `customer gateway "lyon" is in use by connection "at-lyon"`},
 			{api.Delete, api.CustomerGateways, "nice", "", api.NotFound, `no customer gateway "nice": have lyon`},
 		} {
@@ -416,7 +416,7 @@ func TestObjectThatCeasesToFit(t *testing.T) { // R33
 		m := makes(t, net, dir, text)
 		m.do(api.Create, api.Connections, "c2", second)
 		m.files["f.yaml"] = strings.Replace(text, "172.17.0.0/16", "172.18.0.0/16", 1)
-		if _, err := m.origin.Reload(); err == nil || !strings.Contains(err.Error(), `connections "c1" and "c2" both have 172.18.0.0/16`) {
+		if _, _, err := m.origin.read(nil); err == nil || !strings.Contains(err.Error(), `connections "c1" and "c2" both have 172.18.0.0/16`) {
 			t.Errorf("a reload: %v", err)
 		}
 		m = m.restart(net, dir)
@@ -429,7 +429,7 @@ func TestObjectThatCeasesToFit(t *testing.T) { // R33
 		}
 		// Others can be made and reloaded all the same, and it can be mended.
 		m.do(api.Create, api.CustomerGateways, "lyon", "{name: lyon, address: 203.0.113.9}")
-		if _, err := m.origin.Reload(); err != nil {
+		if _, _, err := m.origin.read(nil); err != nil {
 			t.Error(err)
 		}
 		m.do(api.Patch, api.Connections, "c2", "{remote_networks: [172.28.0.0/16]}")

@@ -21,6 +21,8 @@ type Origin struct {
 	// Files reads the files and makes one configuration of them and of these objects. Its error is config.Problems where that is
 	// what it is.
 	Files func(objects []config.Object) (*config.Config, error)
+	// Texts is Files with other files in the place of those.
+	Texts func(files config.Texts, objects []config.Object) (*config.Config, error)
 	Store *store.Store
 	// Fault is why the store could not be read, or cannot be written; nil: it can.
 	Fault error
@@ -38,18 +40,18 @@ func (o *Origin) Load() (*config.Config, error) {
 	return cfg, err
 }
 
-// Reload reads everything again. The error is config.Problems when the files are wrong, or when an object that is in effect does
-// not fit them.
-func (o *Origin) Reload() (*config.Config, error) {
-	cfg, refused, err := o.gather(o.Store.State())
+// read reads everything again, or these files and the store, and returns what does not fit with it. The error is config.Problems
+// when the files are wrong, or when an object that is in effect does not fit them.
+func (o *Origin) read(files config.Texts) (*config.Config, map[string]config.Problems, error) {
+	from := o.Files
+	if len(files) > 0 {
+		from = func(objects []config.Object) (*config.Config, error) { return o.Texts(files, objects) }
+	}
+	cfg, refused, err := gather(from, o.Store.State())
 	if err == nil {
 		err = o.newly(refused)
 	}
-	if err != nil {
-		return nil, err
-	}
-	o.remember(refused)
-	return cfg, nil
+	return cfg, refused, err
 }
 
 // Refused returns what is wrong with the objects that are left out, by config.Object.String.
@@ -82,9 +84,14 @@ func (o *Origin) newly(refused map[string]config.Problems, touched ...string) er
 
 // gather makes a configuration of the files and of as many objects of s as fit.
 func (o *Origin) gather(s *store.State) (*config.Config, map[string]config.Problems, error) {
+	return gather(o.Files, s)
+}
+
+// gather makes a configuration of what from reads and of as many objects of s as fit.
+func gather(from func([]config.Object) (*config.Config, error), s *store.State) (*config.Config, map[string]config.Problems, error) {
 	refused := map[string]config.Problems{}
 	for docs := s.Documents(); ; {
-		cfg, err := o.Files(docs)
+		cfg, err := from(docs)
 		problems, ok := errors.AsType[config.Problems](err)
 		if !ok {
 			return cfg, refused, err

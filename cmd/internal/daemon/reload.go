@@ -46,31 +46,62 @@ func (d *Daemon) Reconfigure(ctx context.Context, to *config.Config) (Report, er
 
 // A change says how a configuration is brought about.
 type change struct {
-	parallel bool // both tunnels of a connection at once
-	back     bool // to a configuration that ran before: whatever has become of its secrets
+	parallel bool          // both tunnels of a connection at once
+	confirm  time.Duration // unless it is confirmed within this, the configuration before comes back; 0: it stays
+	back     bool          // to a configuration that ran before: whatever has become of its secrets
 }
 
 func (d *Daemon) reconfigure(ctx context.Context, to *config.Config, how change) (Report, error) {
-	select {
-	case d.changing <- struct{}{}:
-	case <-ctx.Done():
-		return Report{}, ctx.Err()
+	if err := d.begin(ctx); err != nil {
+		return Report{}, err
 	}
-	defer func() { <-d.changing }()
-	began := time.Now()
+	defer d.done()
+	if err := d.unconfirmed(); err != nil {
+		return Report{}, err
+	}
+	began, before := time.Now(), d.cfg.Load()
 	report, err := d.bringTo(ctx, to, how)
 	if err != nil {
 		d.rejected(err)
 		return Report{}, err
 	}
-	d.cfg.Store(to)
-	p := report.Plan
-	d.log.Info("configuration reloaded", "added", p.Count(config.Added), "removed", p.Count(config.Removed), "changed", p.Count(config.Changed),
-		"unchanged", p.Unchanged, "restarts", len(report.Restarts), "took", time.Since(began).Round(time.Millisecond))
-	count := func(op config.Op) string { return strconv.Itoa(p.Count(op)) }
-	d.timeline.put(time.Now(), "", happening{kind: "config.reloaded", message: p.Summary(), attrs: []string{"added", count(config.Added),
-		"removed", count(config.Removed), "changed", count(config.Changed), "unchanged", strconv.Itoa(p.Unchanged), "restarts", strconv.Itoa(len(report.Restarts))}})
+	if how.confirm > 0 {
+		d.makePromise(&promise{before, time.Now().Add(how.confirm)})
+	}
+	d.took(to, report, began, "config.reloaded")
 	return report, nil
+}
+
+// begin makes the caller the only one that changes the configuration, until done.
+func (d *Daemon) begin(ctx context.Context) error {
+	select {
+	case d.changing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (d *Daemon) done() { <-d.changing }
+
+// took goes on with a configuration and makes known what it came to.
+func (d *Daemon) took(cfg *config.Config, report Report, began time.Time, kind string) {
+	d.cfg.Store(cfg)
+	if d.opts.SetLogLevel != nil {
+		d.opts.SetLogLevel(cfg.Gateway.Log.Level)
+	}
+	p := report.Plan
+	attrs := []string{"added", strconv.Itoa(p.Count(config.Added)), "removed", strconv.Itoa(p.Count(config.Removed)), "changed", strconv.Itoa(p.Count(config.Changed)),
+		"unchanged", strconv.Itoa(p.Unchanged), "restarts", strconv.Itoa(len(report.Restarts))}
+	if p := d.promised(); p != nil {
+		attrs = append(attrs, "confirm_until", stamp(p.until))
+	}
+	line := []any{"took", time.Since(began).Round(time.Millisecond)}
+	for i := 0; i < len(attrs); i += 2 {
+		line = append(line, attrs[i], attrs[i+1])
+	}
+	d.log.Info("configuration reloaded", line...)
+	d.timeline.put(time.Now(), "", happening{kind: kind, warn: kind == "config.rolled_back", message: p.Summary(), attrs: attrs})
 }
 
 // rejected makes it known that a configuration was not taken.
@@ -120,7 +151,7 @@ func (d *Daemon) bringTo(ctx context.Context, to *config.Config, how change) (Re
 		link()
 		return Report{}, err
 	}
-	secrets.commit(ctx)
+	secrets.commit(context.WithoutCancel(ctx))
 	return Report{Plan: plan, Restarts: done.restarts}, nil
 }
 

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,6 +15,8 @@ import (
 
 	"twinbore/config"
 	"twinbore/tunnel/simnet"
+	"twinbore/tunnel/transport"
+	"twinbore/tunnel/tun/tuntest"
 )
 
 func parse(t *testing.T, text string) *config.Config {
@@ -64,10 +68,14 @@ const most = 8
 // one has n of them, the right one all. change may edit the text of connection i at both ends.
 func pairs(n int, change func(i int, text string) string) (left, right string) {
 	l := "gateway: {name: left, outside: {address: 192.0.2.10}, networks: [10.0.0.0/8]}\nconnections:\n"
-	r := "gateway: {name: right, outside: {address: 198.51.100.100}, networks: [10.0.0.0/8]}\nconnections:\n"
+	r := "gateway: {name: right, outside: {address: 198.51.100.100}, networks: [172.16.0.0/12]}\nconnections:\n"
 	for i := 1; i <= most; i++ {
 		edit := func(text string) string {
-			text += fmt.Sprintf("    routing: static\n    crypto: {ike: [aes256gcm16-prfsha256-x25519], esp: [aes256gcm16-x25519]}\n    dpd: {interval: 10s, retries: 2}\n    remote_networks: [172.%d.0.0/16]\n    tunnels:\n", 16+i)
+			there := fmt.Sprintf("172.%d.0.0/16", 16+i)
+			if strings.Contains(text, "wait") {
+				there = fmt.Sprintf("10.%d.0.0/16", i)
+			}
+			text += fmt.Sprintf("    routing: static\n    crypto: {ike: [aes256gcm16-prfsha256-x25519], esp: [aes256gcm16-x25519]}\n    dpd: {interval: 10s, retries: 2}\n    remote_networks: [%s]\n    tunnels:\n", there)
 			for n := 1; n <= 2; n++ {
 				ends := fmt.Sprintf("remote: 198.51.%d.%d", 100+n, i)
 				if strings.Contains(text, "wait") {
@@ -306,4 +314,145 @@ func TestARefusedConfigurationChangesNothing(t *testing.T) {
 		}
 		left.reconfigure(l)
 	})
+}
+
+// R27: reloads lose no packet of the connections that they do not change: a key, a connection more and one less, routes.
+func TestReloadLosesNothingForTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left, right := two(t, 3)
+		var sent uint32
+		arrived := map[uint32]int{}
+		take := func() {
+			for {
+				select {
+				case p := <-right.host.In:
+					arrived[binary.BigEndian.Uint32(p[28:])]++
+				default:
+					return
+				}
+			}
+		}
+		pass := func(d time.Duration) {
+			for range d / (5 * time.Millisecond) {
+				for _, net := range []byte{1, 3} {
+					sent++
+					left.host.Out <- packet(netip.AddrFrom4([4]byte{10, net, 0, 5}), netip.AddrFrom4([4]byte{172, 16 + net, 0, 9}), sent)
+				}
+				time.Sleep(5 * time.Millisecond)
+				take()
+			}
+		}
+		pass(100 * time.Millisecond)
+		for n, change := range []func(i int, text string) string{
+			func(i int, text string) string {
+				if i == 2 {
+					return strings.Replace(text, "the key of tunnel 1", "another key of tunnel 1", 1)
+				}
+				return text
+			},
+			func(i int, text string) string {
+				if i == 2 {
+					return strings.Replace(text, "172.18.0.0/16", "172.18.0.0/17, 172.30.0.0/16", 1)
+				}
+				return strings.Replace(text, "retries: 2", "retries: 4", 1)
+			},
+			nil,
+		} {
+			l, r := pairs(3+n, change)
+			right.reconfigure(r)
+			left.reconfigure(l)
+			pass(500 * time.Millisecond)
+		}
+		one, _ := pairs(3, nil)
+		left.reconfigure(strings.Replace(one, "name: c2\n", "name: c2\n    enabled: false\n", 1))
+		pass(500 * time.Millisecond)
+		time.Sleep(time.Second)
+		take()
+		for n := uint32(1); n <= sent; n++ {
+			if arrived[n] != 1 {
+				t.Fatalf("packet %d of %d has arrived %d times", n, sent, arrived[n])
+			}
+		}
+	})
+}
+
+// thousand is a configuration of 1,000 connections whose peers are to begin. key is the secret of one tunnel in its middle.
+func thousand(key string) string {
+	var b strings.Builder
+	b.WriteString("gateway: {name: large, networks: [10.0.0.0/16], outside: {address: 192.0.2.10}}\nconnections:\n")
+	for i := range 1000 {
+		one := "the key of this tunnel"
+		if i == 500 {
+			one = key
+		}
+		fmt.Fprintf(&b, "  - name: c%04d\n    start: wait\n    routing: static\n    remote_networks: [100.%d.%d.0/24]\n    tunnels:\n", i, 64+i/256, i%256)
+		fmt.Fprintf(&b, "      - {remote: 198.18.%d.%d, psk: {inline: %q}}\n      - {remote: 198.19.%d.%d, psk: {inline: \"the key of that tunnel\"}}\n", i/256, i%256, one, i/256, i%256)
+	}
+	return b.String()
+}
+
+// F6: of a thousand connections one is different, and one is touched: one tunnel is told to the engine, none is looked up besides
+// those of its connection, and every other connection is the same value as before.
+func TestReloadOfOneInAThousandTouchesOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := simnet.New(1)
+		t.Cleanup(net.Close)
+		s := open(t, net, thousand("one key of this tunnel"), nil)
+		before := slices.Clone(s.d.loop.conns)
+		to := parse(t, thousand("another key of this tunnel"))
+		plan := config.Diff(s.d.cfg.Load(), to)
+		secrets := s.d.keeper.prepare(t.Context(), to, []int{500})
+		sw, err := s.d.newSwap(to, plan, map[string]int{"c0500": 500}, secrets, change{})
+		secrets.end()
+		if err != nil || len(sw.set) != 1 || len(sw.replaced) != 1 || sw.replaced[0].Peer != "c0500/1" || len(secrets.found) != 1 {
+			t.Errorf("told to the engine are %d and %d tunnels, looked up %d connections: %v", len(sw.set), len(sw.replaced), len(secrets.found), err)
+		}
+		report, err := s.d.Reconfigure(t.Context(), to)
+		if err != nil || report.Plan.Unchanged != 999 || len(report.Plan.Connections) != 1 || strings.Join(report.Restarts, " ") != "c0500/1" {
+			t.Errorf("got %+v, %v", report, err)
+		}
+		if err := s.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(before, s.d.loop.conns) {
+			t.Error("connections were made anew")
+		}
+	})
+}
+
+// BenchmarkThousandConnections is the whole of a change of one of 1,000 connections: load, plan and apply.
+func BenchmarkThousandConnections(b *testing.B) {
+	net := simnet.New(1)
+	defer net.Close()
+	load := func(text string) *config.Config {
+		cfg, err := config.Load(fstest.MapFS{"f.yaml": {Data: []byte(text), Mode: 0o600}}, nil, "f.yaml")
+		if err != nil {
+			b.Fatal(err)
+		}
+		return cfg
+	}
+	texts := []string{thousand("one key of this tunnel"), thousand("another key of this tunnel")}
+	d, err := Build(b.Context(), load(texts[0]), Options{Device: tuntest.New(1400).Device(), NoAPI: true,
+		Listen: func(c transport.Config) (transport.Socket, error) { return net.Listen(c.Addr), nil }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(b.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	n := 0
+	for b.Loop() {
+		n++
+		cfg := load(texts[n%2])
+		if plan, err := d.Plan(ctx, cfg); err != nil || len(plan.Connections) != 1 {
+			b.Fatalf("%v, %v", plan, err)
+		}
+		if _, err := d.Reconfigure(ctx, cfg); err != nil {
+			b.Fatal(err)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
 }

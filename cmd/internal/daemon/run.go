@@ -27,6 +27,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.running.Go(func() { d.routes.run(inner) })
 	d.running.Go(func() { d.keeper.run(inner) })
+	d.running.Go(func() { d.keepPromises(inner) })
 	if d.watch != nil {
 		d.running.Go(func() { d.watch(inner) })
 	}
