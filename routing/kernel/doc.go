@@ -10,8 +10,8 @@
 //	10.2.0.0/16 dev twinbore0 proto 157 metric 200
 //	unreachable 10.2.0.0/16 proto 157 metric 4000000000
 //
-// and while it is down only the second. That one is the leak guard: the device and its routes vanish when the daemon dies,
-// and without the guard the packets would leave in clear by the default route (TS-06).
+// and while it is down only the second. That one is the leak guard: the device and its routes vanish when the daemon ends or
+// dies, and without the guard the packets would leave in clear by the default route (TS-06). It stays when the daemon ends.
 //
 // When a wanted route covers the outer address of a peer, our own outer packets would be routed into the device. Then
 // the peer gets a host route the way it would be reached without us; if there is no such way the covering route is

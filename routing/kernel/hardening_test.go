@@ -293,7 +293,7 @@ func TestDomainsHaveTablesOfTheirOwn(t *testing.T) {
 		10.2.0.0/16 dev twinbore0 proto 157 metric 200
 		unreachable 10.2.0.0/16 proto 157 metric 4000000000`)
 	must(t, k.Close())
-	same(t, "closed", tables(t, reopened(t, cfg)), ``)
+	same(t, "closed", tables(t, reopened(t, cfg)), `unreachable 10.2.0.0/16 proto 157 metric 4000000000`)
 }
 
 func reopened(t *testing.T, cfg Config) *Kernel {

@@ -129,17 +129,29 @@ func (k *Kernel) Reconcile(ctx context.Context) error {
 	return k.reconcile(ctx)
 }
 
-// Close removes our routes and addresses and closes netlink.
+// Close removes our routes into the devices, those to peers and our addresses, and closes netlink. The guards stay, also those of a
+// Kernel before this one that was never told what is wanted: networks behind a peer are unreachable until the next start,
+// or until somebody takes the guards away (TS-06).
 func (k *Kernel) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.want, k.peers = nil, nil
 	for _, l := range k.devices {
 		l.addrs = nil
 	}
-	err := k.reconcile(context.Background())
+	now, err := k.bringLinks()
+	errs := []error{err}
+	ours, _, err := k.routes()
+	errs = append(errs, err)
+	for _, r := range now.lastFirst(ours) {
+		if r.unreachable && r.metric == guardMetric {
+			continue
+		}
+		if err := k.do(step{del: true, route: r}); err != nil {
+			errs = append(errs, fmt.Errorf("ip route del %v: %w", r, err))
+		}
+	}
 	k.nl.Close()
-	return err
+	return errors.Join(errs...)
 }
 
 // reconcile does the difference between what is wanted and what is there. The caller holds mu.

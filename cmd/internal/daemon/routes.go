@@ -27,7 +27,7 @@ type host interface {
 	PinPeers(ctx context.Context, peers []netip.Addr) error
 	// SetLink gives the device of a domain these inside addresses and this MTU in octets.
 	SetLink(domain string, addrs []netip.Prefix, mtu int) error
-	// Close removes everything of ours.
+	// Close removes everything of ours but what keeps packets from leaving in clear.
 	Close() error
 }
 

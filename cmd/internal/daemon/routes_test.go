@@ -84,7 +84,7 @@ func withHost(h host) func(*Daemon) {
 	return func(d *Daemon) { d.host, d.routes.host = h, h }
 }
 
-// TS-06: while the connection is down its networks are unreachable, from the start, and at the end everything is gone.
+// TS-06: while the connection is down its networks are unreachable, from the start, and at the end the host is told that we go.
 // TS-10: the peers are pinned before a route may cover them.
 func TestRoutesFollowTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
