@@ -23,6 +23,9 @@
 //	  ▲                                  │ an authentic packet                          │ three answers in a row, or one if
 //	  └──────────────────────────────────┴──────────────────────────────────────────────┘ there is no other tunnel
 //
+// What comes says nothing of what leaves: a path may be cut in one direction. So where the peer pings us while our packets
+// should have told it that we are there, or our own host has no way to it (Doubted), only an answer clears the suspicion.
+//
 // A question is a ping through the tunnel and an IKE request. Where the peer has answered a ping since the tunnel came up
 // it is the ping that counts, as ESP may be lost where IKE passes; elsewhere IKE's answer has to do. A tunnel that is gone is
 // DOWN if there is another to use; with none it is used as before, unless a keepalive says that it is down.

@@ -30,6 +30,7 @@ const (
 	Drain                    // the operator wants Tunnel (or All) out of service, without loss
 	Undrain                  // and back
 	Silent                   // the connection's packets leave by Tunnel, and for too long nothing authentic has come back
+	Doubted                  // what comes by Tunnel says nothing of what leaves by it: its peer, or our own host, makes us doubt that ours arrive
 	Heard                    // an authentic packet came by Tunnel; need be told only after Silent and while Tunnel is drained
 	PeerMoved                // the peer's packets come by Tunnel now, and no longer by the one that ours leave by
 	PingAnswered             // the answer to ping Number came back through Tunnel, after RTT
@@ -40,7 +41,7 @@ const (
 
 func (k Kind) String() string {
 	return [...]string{"begin", "admin-up", "admin-down", "ike-up", "ike-down", "child-up", "child-down", "child-rekeyed",
-		"child-failed", "failed", "reachable", "traffic", "idle", "drain", "undrain", "silent", "heard", "peer-moved",
+		"child-failed", "failed", "reachable", "traffic", "idle", "drain", "undrain", "silent", "doubted", "heard", "peer-moved",
 		"ping-answered", "ike-answered", "delete", "wake"}[k]
 }
 

@@ -82,6 +82,8 @@ func (c *Connection) note(now time.Time, ev Event, out *Output) {
 		}
 	case Silent:
 		c.suspect(now, t)
+	case Doubted:
+		c.doubt(now, t)
 	case Heard:
 		c.hear(now, ev.Tunnel, out)
 	case PeerMoved:

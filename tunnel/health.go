@@ -6,6 +6,8 @@ import "time"
 const (
 	suspectTries = 3                       // questions on each way before silence is believed
 	suspectStep  = 150 * time.Millisecond  // between them
+	doubtStep    = 100 * time.Millisecond  // where the peer has heard nothing for a while already, and its round trip is known
+	doubtAfter   = 10 * time.Millisecond   // the peer's question may be one of several that come together, and is answered first
 	helloAfter   = 1250 * time.Millisecond // a Child SA has come: by then the peer has it, too
 	helloPings   = 3                       // at most: does the peer answer any?
 	goodPings    = 3                       // answers in a row until a tunnel that was lost is UP
@@ -27,12 +29,14 @@ const (
 // What a person reads of a tunnel that is gone, besides ProbeLost's own hint for a keepalive.
 const (
 	whySilent  = "packets go out and nothing comes back, of IKE neither: check the path to the peer"
+	whyDeaf    = "what the peer sends arrives, and nothing of ours is answered: check the path from here to the peer"
 	whyESPLost = "the peer answers IKE, but nothing comes back through the tunnel: check that ESP passes both ways, protocol 50 or UDP 4500"
 )
 
 // health is what is known of whether a tunnel's packets arrive.
 type health struct {
 	phase  phase
+	deaf   bool      // of suspected: it is the peer that may not hear us, so only an answer clears it
 	since  time.Time // of gone
 	why    string    // of gone
 	strict bool      // of gone: a keepalive says so, and the tunnel is DOWN even if there is no other
@@ -51,6 +55,7 @@ type health struct {
 	good    int  // answers in a row while gone
 	rtt     time.Duration
 	trusted time.Time // silence means nothing before
+	settled time.Time // and no doubt does before
 }
 
 // begin forgets what was known of the Child SAs before. The path is likely the same.
@@ -89,6 +94,18 @@ func (c *Connection) suspect(now time.Time, t *facts) {
 	}
 }
 
+// doubt begins to ask whether a tunnel leads anywhere by which the peer's packets may be coming all the time: its own way back can be
+// cut alone. An answer is the only thing that shows that ours arrive.
+func (c *Connection) doubt(now time.Time, t *facts) {
+	h := &t.health
+	if h.phase != suspected && !now.Before(h.settled) {
+		c.suspect(now, t)
+		if h.phase == suspected {
+			h.deaf, h.due = true, now.Add(doubtAfter)
+		}
+	}
+}
+
 // check asks what is to be asked of a tunnel now, and draws the conclusions from what was not answered in time.
 func (c *Connection) check(now time.Time, i int, out *Output) {
 	t := &c.tunnels[i]
@@ -111,7 +128,11 @@ func (c *Connection) check(now time.Time, i int, out *Output) {
 		if h.tries > 1 || !h.answers { // traffic that nobody answers is common, and a ping is cheaper for a peer that answers it
 			c.askIKE(now, i, out)
 		}
-		h.due = now.Add(max(suspectStep, h.rtt*2/3))
+		step := suspectStep
+		if h.deaf && h.rtt > 0 {
+			step = doubtStep
+		}
+		h.due = now.Add(max(step, h.rtt*2/3))
 	case gone:
 		c.look(now, i, out)
 	}
@@ -148,16 +169,27 @@ func (c *Connection) keepAlive(now time.Time, i int, out *Output) {
 
 // conclude ends a suspicion that nothing has cleared. Where the peer never answered a ping, that IKE is answered has to do.
 func (c *Connection) conclude(now time.Time, i int, out *Output) {
+	h := &c.tunnels[i].health
+	if h.deaf && !c.otherSound(i) { // packets do come, which is all that this tunnel has to offer
+		sure := c.tunnels[i].sure
+		c.settle(now, i)
+		c.tunnels[i].sure = sure
+		h.settled = now.Add(slowLook)
+		return
+	}
 	why := whySilent
-	if c.tunnels[i].health.ike {
+	switch {
+	case h.ike:
 		why = whyESPLost
+	case h.deaf:
+		why = whyDeaf
 	}
 	c.lose(now, i, why, out)
 }
 
 func (c *Connection) lose(now time.Time, i int, why string, out *Output) {
 	h := &c.tunnels[i].health
-	h.phase, h.since, h.why, h.good, h.misses, h.open = gone, now, why, 0, 0, false
+	h.phase, h.deaf, h.since, h.why, h.good, h.misses, h.open = gone, false, now, why, 0, 0, false
 	h.due = now.Add(pingWait)
 	out.Changes = append(out.Changes, Change{Kind: ProbeGone, Tunnel: i, Reason: ProbeLost, Hint: why})
 }
@@ -223,6 +255,7 @@ func (c *Connection) pingAnswered(now time.Time, ev Event, out *Output) {
 	}
 	switch {
 	case h.phase == suspected:
+		h.settled = now.Add(trust)
 		c.settle(now, ev.Tunnel)
 	case h.phase == gone && last:
 		c.better(now, ev.Tunnel, out)
@@ -242,7 +275,7 @@ func (c *Connection) ikeAnswered(now time.Time, i int, out *Output) {
 	case h.phase == suspected && h.answers:
 		h.ike = true
 	case h.phase == suspected:
-		h.trusted = now.Add(trust)
+		h.trusted, h.settled = now.Add(trust), now.Add(trust)
 		c.settle(now, i)
 	case h.phase == gone && h.open && !c.provenByPing(i):
 		h.open = false
@@ -250,13 +283,14 @@ func (c *Connection) ikeAnswered(now time.Time, i int, out *Output) {
 	}
 }
 
-// hear takes it that an authentic packet has come. It clears a suspicion, and a tunnel that is in use for want of a better one;
+// hear takes it that an authentic packet has come. It clears a suspicion, unless it is of the way to the peer alone, and a tunnel that is in use for want of a better one;
 // one that is not used has to answer, for the peer's packets alone say nothing of ours.
 func (c *Connection) hear(now time.Time, i int, out *Output) {
 	t := &c.tunnels[i]
 	t.heard = now
 	switch {
 	case !t.alive:
+	case t.health.phase == suspected && t.health.deaf:
 	case t.health.phase == suspected:
 		c.settle(now, i)
 	case t.health.phase == gone && t.up:
@@ -287,7 +321,7 @@ func (c *Connection) restore(now time.Time, i int, out *Output) {
 func (c *Connection) settle(now time.Time, i int) {
 	h := &c.tunnels[i].health
 	c.tunnels[i].sure = true
-	h.phase, h.open, h.misses, h.due = calm, false, 0, time.Time{}
+	h.phase, h.deaf, h.open, h.misses, h.due = calm, false, false, 0, time.Time{}
 	switch {
 	case c.keeps(i):
 		h.due = now.Add(c.cfg.Keepalive.Interval)

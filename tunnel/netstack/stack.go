@@ -101,6 +101,12 @@ func (s *Stack) Control(peer string, packet []byte) bool {
 	return false
 }
 
+// IsEchoRequest reports whether packet is an ICMP echo request: that somebody asks whether we are there.
+func IsEchoRequest(packet []byte) bool {
+	m, ok := parse(packet)
+	return ok && m.kind() == echoRequest
+}
+
 // A reason says why a packet for the Stack went no further.
 type reason uint8
 

@@ -19,6 +19,7 @@ type (
 		rtt    time.Duration
 	}
 	vouched struct{ peer string } // the peer has answered an IKE request after it was asked to
+	doubted struct{ peer string } // the peer pings us
 )
 
 // pingSize is how many octets of data a ping has, as everybody's.
@@ -37,12 +38,29 @@ func healthOf(c config.Connection, logic *tunnel.Config) {
 
 // A ledger is what the loop is told of tunnels from other goroutines and need not know at once.
 type ledger struct {
-	mu    sync.Mutex        // guards the rest
-	own   map[string]uint64 // packets that came for the gateway itself, by peer
-	asked map[string]bool   // who is to answer an IKE request
+	mu    sync.Mutex           // guards the rest
+	own   map[string]uint64    // packets that came for the gateway itself, by peer
+	asked map[string]bool      // who is to answer an IKE request
+	doubt map[string]time.Time // when the peer last asked whether we are there
 }
 
-func newLedger() *ledger { return &ledger{own: map[string]uint64{}, asked: map[string]bool{}} }
+func newLedger() *ledger {
+	return &ledger{own: map[string]uint64{}, asked: map[string]bool{}, doubt: map[string]time.Time{}}
+}
+
+// doubtAgain is how often it is told that a peer asks whether we are there.
+const doubtAgain = 100 * time.Millisecond
+
+// doubts notes that a peer asks whether we are there, and reports whether it is to be told.
+func (g *ledger) doubts(peer string, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now.Sub(g.doubt[peer]) < doubtAgain {
+		return false
+	}
+	g.doubt[peer] = now
+	return true
+}
 
 // count notes a packet for the gateway itself.
 func (g *ledger) count(peer string) {
@@ -83,6 +101,7 @@ func (g *ledger) forget(peer string) {
 	defer g.mu.Unlock()
 	delete(g.own, peer)
 	delete(g.asked, peer)
+	delete(g.doubt, peer)
 }
 
 // hear is the data path's: a packet for the gateway itself.
@@ -91,6 +110,9 @@ func (d *Daemon) hear(peer string, packet []byte) bool {
 		return false
 	}
 	d.ledger.count(peer)
+	if netstack.IsEchoRequest(packet) && d.ledger.doubts(peer, time.Now()) {
+		d.mail.post(doubted{peer})
+	}
 	return true
 }
 
@@ -120,6 +142,14 @@ func (l *loop) fact(ctx context.Context, now time.Time, peer string, ev tunnel.E
 	if e := l.ends[peer]; e != nil {
 		ev.Tunnel = e.index
 		l.tell(ctx, now, e.conn, ev)
+	}
+}
+
+// inquired is told when a peer asks whether we are there. It means something only while packets of ours leave, which should have
+// told the peer.
+func (l *loop) inquired(ctx context.Context, now time.Time, peer string) {
+	if l.ends[peer] != nil && now.Sub(l.gateway.Signs(peer).LastTx) <= stillSending {
+		l.fact(ctx, now, peer, tunnel.Event{Kind: tunnel.Doubted})
 	}
 }
 

@@ -238,6 +238,8 @@ func (l *loop) handle(ctx context.Context, now time.Time, mail any) {
 		l.fact(ctx, now, m.peer, tunnel.Event{Kind: tunnel.PingAnswered, Number: m.number, RTT: m.rtt})
 	case vouched:
 		l.fact(ctx, now, m.peer, tunnel.Event{Kind: tunnel.IKEAnswered})
+	case doubted:
+		l.inquired(ctx, now, m.peer)
 	case stirred:
 		l.stirredAt = now
 	case secured:

@@ -59,8 +59,13 @@ func (l *loop) look(ctx context.Context, now time.Time) {
 	news := slices.ContainsFunc(carriers, func(a netip.Addr) bool { return !slices.Contains(l.carried, a) })
 	l.carried = carriers
 	for _, c := range l.conns {
-		for _, e := range c.ends {
+		had := make([]bool, len(c.ends))
+		for i, e := range c.ends {
+			had[i] = !e.cut
 			l.lookAt(ctx, now, e, news)
+		}
+		if slices.ContainsFunc(c.ends, func(e *end) bool { return !e.cut }) {
+			l.cutOff(ctx, now, c, had)
 		}
 	}
 	l.lookedUntil = now.Add(rest * time.Since(begun))
@@ -86,6 +91,16 @@ func (l *loop) lookAt(ctx context.Context, now time.Time, e *end, news bool) {
 	was := e.cut
 	if e.cut = err != nil || !slices.Contains(l.carried, used); was && !e.cut {
 		l.revive(ctx, now, e)
+	}
+}
+
+// cutOff makes a connection doubt those of its tunnels whose way to the peer this host had before and has no more, while another
+// tunnel has its own. What the peer sends may still arrive. With no way at all there is nothing to move to.
+func (l *loop) cutOff(ctx context.Context, now time.Time, c *connection, had []bool) {
+	for i, e := range c.ends {
+		if e.cut && had[i] {
+			l.tell(ctx, now, c, tunnel.Event{Kind: tunnel.Doubted, Tunnel: i})
+		}
 	}
 }
 
