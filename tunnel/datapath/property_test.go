@@ -48,10 +48,10 @@ func TestForwardingInRandomWorlds(t *testing.T) { // R33, R34, R47, F11, TS-05, 
 }
 
 // sums are what the worlds have had in all, so that a test that looks at nothing is noticed.
-type sums struct{ Worlds, Units, Left, Arrived, Taken, Joined, Supers, Followed, Dropped int }
+type sums struct{ Worlds, Units, Left, Arrived, Taken, Own, Joined, Supers, Followed, Dropped int }
 
 func (s sums) showEnough(t *testing.T) {
-	if s.Left < 200 || s.Arrived < 200 || s.Taken < 5 || s.Joined < 3 || s.Supers < 10 || s.Followed < 3 || s.Dropped < 500 {
+	if s.Left < 200 || s.Arrived < 200 || s.Taken < 5 || s.Own < 5 || s.Joined < 3 || s.Supers < 10 || s.Followed < 3 || s.Dropped < 500 {
 		t.Errorf("the test shows little: %+v", s)
 	}
 }
@@ -85,7 +85,8 @@ type end struct {
 
 // A unit is what was sent at once: a packet, or a superpacket, which comes out whole or not at all.
 type unit struct {
-	from    string // domain; "" for what came out of a tunnel
+	from    string // domain; "" for what came out of a tunnel, or is the gateway's own
+	own     string // "connection/tunnel" by which the gateway's own is to leave
 	by      *end   // where it came from
 	packets int
 	p       packet // the first
@@ -378,7 +379,28 @@ func (w *world) packet() {
 	if w.IntN(4) > 0 {
 		src = near
 	}
+	if w.IntN(8) == 0 {
+		w.fromUs(src, dst)
+		return
+	}
 	w.fromHost(pick(w, w.names), src, dst)
+}
+
+// fromUs has the gateway send a packet of its own by a tunnel that is named.
+func (w *world) fromUs(src, dst string) {
+	c := &w.oracle.conns[w.IntN(len(w.oracle.conns))]
+	t := pick(w, c.Tunnels)
+	if t.Inside.IsValid() && w.IntN(2) == 0 {
+		src, dst = t.Inside.String(), t.InsidePeer.String()
+	}
+	b, u := w.ping(src, dst), &unit{own: c.Name + "/" + t.Name, packets: 1, must: true}
+	if err := w.Send(u.own, b); err != nil {
+		return
+	}
+	u.p, _ = parse(b)
+	w.units[string(b)], w.open = u, append(w.open, u)
+	w.sums.Units++
+	w.sums.Own++
 }
 
 // likely returns an end that is so more often than not.
@@ -543,10 +565,32 @@ func (w *world) left(e *end, b []byte) {
 	}
 	u.seen++
 	p, _ := parse(b)
+	if u.own != "" {
+		if !w.sends(e, &p) || u.own != e.conn+"/"+e.tunnel {
+			w.l.t.Errorf("our own packet for %s, from %v to %v, left by %s/%s", u.own, p.src, p.dst, e.conn, e.tunnel)
+		}
+		return
+	}
 	c, tunnel := w.out(u.from, &p)
 	if c == nil || c.Name != e.conn || tunnel >= 0 && c.Tunnels[tunnel].Name != e.tunnel {
 		w.l.t.Errorf("from %s, %v to %v left by %s/%s, but belongs to %+v", u.from, p.src, p.dst, e.conn, e.tunnel, c)
 	}
+}
+
+// sends says whether the gateway's own packet may leave by a tunnel: between its ends, or from one of our networks to one that
+// the connection owns.
+func (w *world) sends(e *end, p *packet) bool {
+	c := w.connection(e.conn)
+	if c == nil || !c.has(e.tunnel) {
+		return false
+	}
+	t := c.Tunnels[slices.IndexFunc(c.Tunnels, func(t Tunnel) bool { return t.Name == e.tunnel })]
+	if c.Local != nil && longest(c.Local, p.src) < 0 && p.src != t.Inside { // R45
+		return false
+	}
+	owner, named, _ := w.owner(domainName(c.Domain), p.dst)
+	owned := owner != nil && owner.Name == c.Name && (named < 0 || c.Tunnels[named].Name == t.Name)
+	return owned || p.dst == t.InsidePeer
 }
 
 // arrived is told that a packet came out of the device of a domain.
