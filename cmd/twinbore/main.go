@@ -30,6 +30,7 @@ var commands = []func(*app) *cobra.Command{
 	newApply,
 	newConfirm,
 	newPing,
+	newMTU,
 	newRoute,
 	newFirewall,
 	newConnection,

@@ -21,7 +21,13 @@ var ErrNoChild = errors.New("no child SA carries it")
 // belong to the connection (R33). What is larger than the tunnel takes is fragmented, or refused where it must not
 // be. Send copies packet, never waits for a tunnel, and counts apart from what the device sends (Signs). An error means that
 // the packet did not leave.
-func (g *Gateway) Send(peer string, packet []byte) error {
+func (g *Gateway) Send(peer string, packet []byte) error { return g.sendOwn(peer, packet, false) }
+
+// SendWhole is Send for a packet that measures the path: nobody on the way may fragment the outer packet. The error is
+// syscall.EMSGSIZE where this host would have to.
+func (g *Gateway) SendWhole(peer string, packet []byte) error { return g.sendOwn(peer, packet, true) }
+
+func (g *Gateway) sendOwn(peer string, packet []byte, whole bool) error {
 	pol := g.policy.Load()
 	t := pol.peers[peer]
 	if t == nil {
@@ -44,7 +50,7 @@ func (g *Gateway) Send(peer string, packet []byte) error {
 	if c == nil {
 		return fmt.Errorf("tunnel %q: %w", peer, ErrNoChild)
 	}
-	return g.ownBox.send(c, packet, &p)
+	return g.ownBox.send(c, packet, &p, whole)
 }
 
 // ownSource reports whether packets of the gateway itself may leave by a tunnel with this source.
@@ -84,13 +90,13 @@ func (o *ownBox) init(g *Gateway) {
 	o.ours = true
 }
 
-func (o *ownBox) send(c *child, b []byte, p *packet) error {
+func (o *ownBox) send(c *child, b []byte, p *packet, whole bool) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	l, now := c.lane.Load(), time.Now().UnixNano()
 	mtu := l.mtuFor(p)
 	b = append(o.room[:headroom], b...)[headroom:]
-	o.err = nil
+	o.err, o.whole = nil, whole
 	switch {
 	case p.length <= mtu:
 		o.sealOne(c, l, b, now)

@@ -3,11 +3,13 @@ package datapath
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"twinbore/esp"
 	"twinbore/esp/protect"
+	"twinbore/tunnel/transport"
 )
 
 func TestSendLeavesByTheTunnelItNames(t *testing.T) {
@@ -122,6 +124,65 @@ func TestSendFitsThePacketToTheTunnel(t *testing.T) {
 		}
 		if mtu := s.MTU("hq/2"); mtu != 0 {
 			t.Errorf("a tunnel without a child takes %d octets", mtu)
+		}
+	})
+}
+
+// A noting socket keeps which messages were to stay whole.
+type noting struct {
+	transport.Socket
+	whole []bool
+}
+
+func (n *noting) Write(ms []transport.Message) (int, error) {
+	for _, m := range ms {
+		n.whole = append(n.whole, m.Whole)
+	}
+	return n.Socket.Write(ms)
+}
+
+func TestSendWholeMeasuresThePath(t *testing.T) { // F7
+	inLab(t, func(l *lab) {
+		note := new(noting)
+		s := l.paris(func(c *Config) {
+			note.Socket = c.Sockets[1].Socket
+			c.Sockets[1].Socket = note
+		})
+		p := s.up()
+		probe := echo(inside1, insidePeer1, 8)
+		if err := errors.Join(s.Send("hq/1", probe), s.SendWhole("hq/1", probe), s.Send("hq/1", probe)); err != nil {
+			t.Fatal(err)
+		}
+		p.wantOpened(probe, probe, probe)
+		if !slices.Equal(note.whole, []bool{false, true, false}) {
+			t.Errorf("whole: %v, want the second only", note.whole)
+		}
+	})
+}
+
+// The sum of F7: what is around the largest inner packet makes up the path's MTU, and its parts are what they say.
+func TestFitAddsUp(t *testing.T) { // F7
+	inLab(t, func(l *lab) {
+		s := l.paris(nil)
+		if _, ok := s.Fit("hq/1"); ok {
+			t.Error("a tunnel without a Child SA has a size")
+		}
+		if _, ok := s.Fit("hq/9"); ok {
+			t.Error("a tunnel that is not there has a size")
+		}
+		cbc := protect.CBC(256, protect.HMACSHA256)
+		s.install("hq/1", firstPeerOuter, childOptions{})
+		s.install("hq/2", "198.51.100.2", childOptions{alg: cbc})
+		for peer, want := range map[string]Fit{
+			"hq/1": {Path: 1500, Inner: 1438, IP: 20, UDP: 8, ESP: 8, IV: 8, ICV: 16, Rest: 2, Algorithm: protect.AES256GCM16},
+			"hq/2": {Path: 1500, Inner: 1422, IP: 20, UDP: 8, ESP: 8, IV: 16, ICV: 16, Rest: 10, Algorithm: cbc},
+		} {
+			if got, ok := s.Fit(peer); !ok || got != want || got.Inner != s.MTU(peer) {
+				t.Errorf("%s: %+v, want %+v", peer, got, want)
+			}
+			if got, more := want.Outer(want.Inner), want.Outer(want.Inner+1); got > 1500 || more <= 1500 {
+				t.Errorf("%s: %d octets come to %d, and one more to %d", peer, want.Inner, got, more)
+			}
 		}
 	})
 }

@@ -21,6 +21,7 @@ type outbox struct {
 	held     []ticket
 	count    tally
 	ours     bool  // it sends what Send is given
+	whole    bool  // what it sends must not be fragmented on its way
 	err      error // why a packet was lost last
 }
 
@@ -142,7 +143,7 @@ func (o *outbox) post(l *lane, tos uint8, start int) {
 		}
 	}
 	o.lane = l
-	o.messages = append(o.messages, transport.Message{Buf: o.slab[start:cap(o.slab)], N: n, Stride: n, TOS: tos, Path: l.path})
+	o.messages = append(o.messages, transport.Message{Buf: o.slab[start:cap(o.slab)], N: n, Stride: n, TOS: tos, Whole: o.whole, Path: l.path})
 }
 
 // settle enters what was counted, and begins to count for c.

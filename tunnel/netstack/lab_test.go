@@ -20,6 +20,7 @@ type wire struct {
 	t     *testing.T
 	stack *Stack
 	left  []packet
+	whole int                         // of left
 	carry func(peer string, b []byte) // nil: what leaves is lost
 	down  bool
 }
@@ -45,7 +46,11 @@ func newWire(t *testing.T, inside string) *wire {
 		}
 		return nil
 	}
-	w.stack = New(Config{Send: send, MTU: func(string) int { return 0 }})
+	whole := func(peer string, b []byte) error {
+		w.whole++
+		return send(peer, b)
+	}
+	w.stack = New(Config{Send: send, Whole: whole, MTU: func(string) int { return 0 }})
 	w.stack.SetTunnels([]Tunnel{{"hq/1", addr(inside)}, {"other/1", addr(inside)}, {"plain/1", netip.Addr{}}})
 	return w
 }

@@ -22,7 +22,8 @@ type Ping struct {
 	Source netip.Addr // of ours; the zero Addr: our inside address of the tunnel
 	Target netip.Addr
 	Seq    uint16
-	Size   int // octets of data, 0 to MaxPingSize; it is never fragmented
+	Size   int  // octets of data, 0 to MaxPingSize; it is never fragmented
+	Whole  bool // nor may the outer packet be
 }
 
 // A Verdict is how a Ping was answered.
@@ -115,7 +116,11 @@ func (p *Pings) Send(q Ping) error {
 	p.sweep(now)
 	p.out[key] = sent{at: now, source: q.Source, size: q.Size, secret: secret}
 	p.mu.Unlock()
-	if err := p.stack.cfg.Send(q.Peer, packet); err != nil {
+	send := p.stack.cfg.Send
+	if q.Whole {
+		send = p.stack.cfg.Whole
+	}
+	if err := send(q.Peer, packet); err != nil {
 		p.mu.Lock()
 		delete(p.out, key)
 		p.mu.Unlock()

@@ -260,11 +260,11 @@ func TestUsersHearTheirOwnAnswers(t *testing.T) {
 	a, _ := joined(t, ours, theirs)
 	p, forP := a.collect()
 	q, forQ := a.collect()
-	if err := errors.Join(p.Send(Ping{Peer: "hq/1", Target: addr(theirs), Seq: 1}), q.Send(Ping{Peer: "hq/1", Target: addr(theirs), Seq: 1})); err != nil {
+	if err := errors.Join(p.Send(Ping{Peer: "hq/1", Target: addr(theirs), Seq: 1}), q.Send(Ping{Peer: "hq/1", Target: addr(theirs), Seq: 1, Whole: true})); err != nil {
 		t.Fatal(err)
 	}
-	if len(*forP) != 1 || len(*forQ) != 1 {
-		t.Errorf("heard %v and %v", *forP, *forQ)
+	if len(*forP) != 1 || len(*forQ) != 1 || a.whole != 1 {
+		t.Errorf("heard %v and %v, %d sent whole", *forP, *forQ, a.whole)
 	}
 	q.Close()
 	if err := q.Send(Ping{Peer: "hq/1", Target: addr(theirs), Seq: 2}); err != nil || len(*forQ) != 1 {

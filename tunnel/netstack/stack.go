@@ -15,6 +15,8 @@ type Config struct {
 	// Send lets a whole inner packet out by the tunnel "connection/tunnel" (datapath.Gateway.Send). It copies the packet and may be
 	// called by several goroutines. An error means that it did not leave.
 	Send func(peer string, packet []byte) error
+	// Whole is Send for a packet whose outer packet must not be fragmented on its way (datapath.Gateway.SendWhole).
+	Whole func(peer string, packet []byte) error
 	// MTU returns how many octets a packet for a tunnel may have, 0 while that is not known (datapath.Gateway.MTU). It takes no
 	// lock that Send or Control could wait for.
 	MTU func(peer string) int

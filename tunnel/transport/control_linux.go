@@ -26,9 +26,10 @@ func setOptions(fd int, v6 bool, cfg Config) error {
 	}
 	// The receiver's family of options. Packets leave without DF and may be fragmented (see doc.go). With IPv4 the kernel
 	// listens to no ICMP "fragmentation needed" about them: routers do the cutting, so it can only be forged (DOS-17).
-	level, pktinfo, discover, dont, tos := unix.IPPROTO_IP, unix.IP_PKTINFO, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT, unix.IP_RECVTOS
+	level, discover, may, _ := fragmenting(v6)
+	pktinfo, tos := unix.IP_PKTINFO, unix.IP_RECVTOS
 	if v6 {
-		level, pktinfo, discover, dont, tos = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT, unix.IPV6_RECVTCLASS
+		pktinfo, tos = unix.IPV6_RECVPKTINFO, unix.IPV6_RECVTCLASS
 	}
 	options := []struct {
 		name              string
@@ -36,7 +37,7 @@ func setOptions(fd int, v6 bool, cfg Config) error {
 	}{
 		{"mark", unix.SOL_SOCKET, unix.SO_MARK, int(cfg.Mark)},
 		{"report the local address", level, pktinfo, 1},
-		{"leave DF clear", level, discover, dont},
+		{"leave DF clear", level, discover, may},
 		{"report the TOS", level, tos, 1},
 		{"report overflows", unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1},
 	}
@@ -56,6 +57,14 @@ func setOptions(fd int, v6 bool, cfg Config) error {
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bufferSize)
 	}
 	return nil
+}
+
+// fragmenting returns the socket option that says whether packets may be fragmented, by this host or by others, and its values.
+func fragmenting(v6 bool) (level, option, may, mayNot int) {
+	if v6 {
+		return unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT, unix.IPV6_PMTUDISC_PROBE
+	}
+	return unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT, unix.IP_PMTUDISC_PROBE
 }
 
 // An arrival is what the control messages of one message tell.

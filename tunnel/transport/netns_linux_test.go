@@ -57,6 +57,30 @@ func TestSocketSurvivesALinkThatIsDown(t *testing.T) {
 	}
 }
 
+// Whole: what does not fit into the path is not sent, and everything before and after it is, in order.
+func TestWholeDatagramsAreNotFragmented(t *testing.T) {
+	privateNetwork(t)
+	loopbackUp(t, 1280)
+	for addr, headers := range map[string]int{"127.0.0.1": 28, "::1": 48} {
+		any := netip.AddrPortFrom(netip.MustParseAddr(addr), 0).String()
+		a, b := listen(t, any), listen(t, any)
+		whole := func(n int) Message {
+			m := say(strings.Repeat("w", n), netip.Addr{}, at(b, addr))
+			m.Whole = true
+			return m
+		}
+		large := say(strings.Repeat("x", 4000), netip.Addr{}, at(b, addr))
+		if n, err := a.Write([]Message{large, whole(1280 - headers + 1), whole(1280 - headers), large}); n != 3 || err != unix.EMSGSIZE {
+			t.Errorf("%s: Write = %d, %v; want 3, EMSGSIZE", addr, n, err)
+		}
+		for i, want := range []int{4000, 1280 - headers, 4000} {
+			if got := hear(t, b, 1)[0]; got.N != want {
+				t.Errorf("%s: datagram %d has %d octets, want %d", addr, i, got.N, want)
+			}
+		}
+	}
+}
+
 // DF is clear: an IKE message with certificates is larger than an MTU, and must go through.
 func TestLargeDatagramsAreFragmented(t *testing.T) {
 	privateNetwork(t)

@@ -12,7 +12,11 @@ func (s *socket) Write(ms []Message) (sent int, err error) {
 	defer s.writing.Unlock()
 	s.outSent, s.outErr, s.outFrom, s.outTo = 0, 0, 0, 0
 	for i := range ms {
-		if err := s.put(&ms[i]); err != nil {
+		put := s.put
+		if ms[i].Whole {
+			put = s.putAlone
+		}
+		if err := put(&ms[i]); err != nil {
 			return s.outSent, s.ended(err)
 		}
 	}
@@ -49,6 +53,26 @@ func (s *socket) put(m *Message) error {
 		s.outTo++
 	}
 	return nil
+}
+
+// putAlone sends a message that must not be fragmented: what is queued before it, and then the message, with DF. PROBE, and not
+// DO, so that the kernel believes nobody's word about the path (DOS-17).
+func (s *socket) putAlone(m *Message) error {
+	if err := s.send(); err != nil {
+		return err
+	}
+	level, discover, may, mayNot := fragmenting(s.bound.Addr().Is6())
+	if err := s.set(level, discover, mayNot); err != nil {
+		return err
+	}
+	err := s.put(m)
+	if err == nil {
+		err = s.send()
+	}
+	if again := s.set(level, discover, may); err == nil {
+		err = again
+	}
+	return err
 }
 
 func (s *socket) putWhole(m *Message, n int, t *target) {

@@ -23,6 +23,7 @@ type Message struct {
 	N      int   // octets of Buf that are payload
 	Stride int   // octets of each datagram of a run but the last; 0 for a single datagram
 	TOS    uint8 // of the outer packets: DSCP and ECN, RFC 2474 §3, RFC 3168 §5
+	Whole  bool  // for Write: nobody on the way may fragment it, which measures the way; EMSGSIZE if this host would have to
 	Path   esp.Path
 }
 

@@ -15,6 +15,7 @@
 //	POST /v1/connections/{connection}/actions/{up|down|restart|rekey|undrain}                      ?sa=ike|child with rekey
 //	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{up|down|restart|rekey|drain|undrain}
 //	POST /v1/connections/{connection}[/tunnels/{tunnel}]/actions/ping                      ?target=&from=&count=&interval=&timeout=&size=
+//	POST /v1/connections/{connection}[/tunnels/{tunnel}]/actions/mtu                       ?target=&from=
 //	POST /v1/connections/{connection}/tunnels/{tunnel}/actions/rotate-psk                  {"secret": …, "grace_seconds": …}
 //
 // Errors are RFC 9457 problems with a `reason`. The shape of the status is a contract with programs outside: fields may

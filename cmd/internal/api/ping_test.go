@@ -64,3 +64,28 @@ func TestPingsThatNoDaemonDoes(t *testing.T) { // CTL-03
 		}
 	}
 }
+
+func TestMeasurementsReachTheDaemon(t *testing.T) {
+	var got MTUQuery
+	c := NewClient(serve(t, Config{MTU: func(_ context.Context, q MTUQuery) (Measured, error) {
+		got = q
+		return Measured{Connection: q.Connection}, nil
+	}}))
+	for _, want := range []MTUQuery{
+		{Connection: "hq", Target: netip.MustParseAddr("10.2.0.1")},
+		{Connection: "hq", Tunnel: "1", Target: netip.MustParseAddr("2001:db8::1"), From: netip.MustParseAddr("fd00::1")},
+	} {
+		if done, err := c.MTU(t.Context(), want); err != nil || got != want || done.Connection != "hq" {
+			t.Errorf("asked for %+v: the daemon saw %+v, answered %+v, %v", want, got, done, err)
+		}
+	}
+	if _, err := c.MTU(t.Context(), MTUQuery{Connection: "hq"}); err == nil {
+		t.Error("the client asked for a measurement to nowhere")
+	}
+	for _, query := range []string{"", "target=hq", "target=10.2.0.1&size=1"} {
+		_, err := c.do(t.Context(), http.MethodPost, "/v1/connections/hq/actions/mtu?"+query)
+		if p, ok := errors.AsType[*Problem](err); !ok || p.Reason != BadRequest {
+			t.Errorf("%q: %v, want reason %s", query, err, BadRequest)
+		}
+	}
+}

@@ -21,10 +21,11 @@ const (
 // Config is what a Server asks. Its functions are safe for concurrent use and end when ctx does.
 type Config struct {
 	Status func(ctx context.Context) (Status, error)
-	Act    func(ctx context.Context, a Action) (Done, error)      // a *Problem is answered as it is
-	Rotate func(ctx context.Context, r Rotation) (Rotated, error) // a *Problem is answered as it is
-	Logs   func(q LogQuery) (Logs, error)                         // a *Problem is answered as it is
-	Ping   func(ctx context.Context, q PingQuery) (Pinged, error) // a *Problem is answered as it is
+	Act    func(ctx context.Context, a Action) (Done, error)       // a *Problem is answered as it is
+	Rotate func(ctx context.Context, r Rotation) (Rotated, error)  // a *Problem is answered as it is
+	Logs   func(q LogQuery) (Logs, error)                          // a *Problem is answered as it is
+	Ping   func(ctx context.Context, q PingQuery) (Pinged, error)  // a *Problem is answered as it is
+	MTU    func(ctx context.Context, q MTUQuery) (Measured, error) // a *Problem is answered as it is
 	// Events returns what is kept of the events with ids after that one, the oldest first, and a channel that is closed once
 	// there is a newer one. It does not wait. The events are not changed afterwards.
 	Events func(after uint64) (list []Event, newer <-chan struct{})
@@ -63,6 +64,8 @@ func New(cfg Config) *Server {
 	mux.HandleFunc("DELETE /v1/connections/{connection}/routes", s.changeRoutes)
 	mux.HandleFunc("POST /v1/connections/{connection}/actions/ping", s.ping)
 	mux.HandleFunc("POST /v1/connections/{connection}/tunnels/{tunnel}/actions/ping", s.ping)
+	mux.HandleFunc("POST /v1/connections/{connection}/actions/mtu", s.mtu)
+	mux.HandleFunc("POST /v1/connections/{connection}/tunnels/{tunnel}/actions/mtu", s.mtu)
 	mux.HandleFunc("POST /v1/connections/{connection}/actions/{verb}", s.act)
 	mux.HandleFunc("POST /v1/connections/{connection}/tunnels/{tunnel}/actions/{verb}", s.act)
 	mux.HandleFunc("POST /v1/connections/{connection}/tunnels/{tunnel}/actions/rotate-psk", s.rotate)

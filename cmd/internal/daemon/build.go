@@ -68,7 +68,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 		d.log.Warn("kernel does not bring the packets of a tunnel to one worker", "hint", "datapath.workers: 1 may be faster")
 	}
 	d.ledger = newLedger()
-	d.stack = netstack.New(netstack.Config{Send: d.say, MTU: d.room})
+	d.stack = netstack.New(netstack.Config{Send: d.say, Whole: d.sayWhole, MTU: d.room})
 	d.gateway, err = datapath.New(datapath.Config{
 		Device:         in.device,
 		Queues:         in.queues,
@@ -163,7 +163,7 @@ func (d *Daemon) openAPI(cfg config.API, own string) error {
 	d.opened.add(l.Close)
 	d.control = l
 	d.api = api.New(api.Config{
-		Status: d.Status, Act: d.keptAct, Logs: d.Logs, Ping: d.Ping, Events: d.Events,
+		Status: d.Status, Act: d.keptAct, Logs: d.Logs, Ping: d.Ping, MTU: d.MTU, Events: d.Events,
 		Rotate: d.keeper.rotate,
 		Routes: d.Routes, ChangeRoutes: d.ChangeRoutes,
 		Objects: d.Objects, Object: d.Object, ChangeObject: d.ChangeObject,

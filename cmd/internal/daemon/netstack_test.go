@@ -57,14 +57,40 @@ func TestPingsOfTheHostAreItsOwn(t *testing.T) {
 // echoRequest is one of a program on the host.
 func echoRequest(src, dst netip.Addr) []byte {
 	b := packet(src, dst, 0)
-	b[9] = 1
+	b[9], b[10], b[11] = 1, 0, 0
+	sum := checksum(b[:20])
+	b[10], b[11] = byte(sum>>8), byte(sum)
 	copy(b[20:], []byte{8, 0, 0, 0, 0x12, 0x34, 0, 1, 'p', 'i', 'n', 'g'})
-	for _, part := range []struct{ from, to, at int }{{0, 20, 10}, {20, 32, 22}} {
-		b[part.at], b[part.at+1] = 0, 0
-		sum := checksum(b[part.from:part.to])
-		b[part.at], b[part.at+1] = byte(sum>>8), byte(sum)
-	}
+	resum(b[20:])
 	return b
+}
+
+// echoReply turns an echo request into its answer.
+func echoReply(b []byte) []byte {
+	from, to := [4]byte(b[12:16]), [4]byte(b[16:20])
+	copy(b[12:16], to[:])
+	copy(b[16:20], from[:])
+	b[20] = 0
+	resum(b[20:])
+	return b
+}
+
+// icmpError is an ICMP message about a packet.
+func icmpError(src, dst netip.Addr, kind, code byte, quote []byte) []byte {
+	b := append(packet(src, dst, 0)[:20], kind, code, 0, 0, 0, 0, 0, 0)
+	b = append(b, quote...)
+	b[3], b[9], b[10], b[11] = byte(len(b)), 1, 0, 0
+	sum := checksum(b[:20])
+	b[10], b[11] = byte(sum>>8), byte(sum)
+	resum(b[20:])
+	return b
+}
+
+// resum sets the checksum of an ICMP message.
+func resum(b []byte) {
+	b[2], b[3] = 0, 0
+	sum := checksum(b)
+	b[2], b[3] = byte(sum>>8), byte(sum)
 }
 
 // checksum is the Internet checksum (RFC 1071).

@@ -83,16 +83,9 @@ func (s *site) answerPings(done <-chan struct{}) {
 		case <-done:
 			return
 		case b := <-s.host.In:
-			if b[9] != 1 || b[20] != 8 {
-				continue
+			if b[9] == 1 && b[20] == 8 {
+				s.host.Out <- echoReply(b)
 			}
-			from, to := [4]byte(b[12:16]), [4]byte(b[16:20])
-			copy(b[12:16], to[:])
-			copy(b[16:20], from[:])
-			b[20], b[22], b[23] = 0, 0, 0
-			sum := checksum(b[20:])
-			b[22], b[23] = byte(sum>>8), byte(sum)
-			s.host.Out <- b
 		}
 	}
 }
