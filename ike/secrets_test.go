@@ -42,17 +42,20 @@ func TestKeysChangeOneEndAfterTheOther(t *testing.T) {
 					time.Sleep(30 * time.Second)
 					ends[begins].initiate()
 					time.Sleep(30 * time.Second)
+					synctest.Wait()
 					if got := len(a.children) == 1 && len(b.children) == 1; got != want {
 						t.Errorf("end %d changed first, end %d begins: there is a tunnel: %v, want %v", first, begins, got, want)
 					}
 				}
 				change := func(g *gateway, keys ...string) {
 					t.Helper()
+					synctest.Wait()
 					before := slices.Sorted(maps.Keys(g.children))
 					if !g.SetSecrets("line/1", g.keys(keys...)) {
 						t.Error("there is no such peer")
 					}
 					time.Sleep(time.Minute)
+					synctest.Wait()
 					if after := slices.Sorted(maps.Keys(g.children)); !slices.Equal(before, after) {
 						t.Errorf("new keys have changed the Child SAs from %v to %v", before, after)
 					}
