@@ -31,12 +31,13 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.watch != nil {
 		d.running.Go(func() { d.watch(inner) })
 	}
+	conns := len(d.loop.conns) // they are the loop's from here on
 	d.running.Go(func() {
 		defer close(d.ended)
 		d.loop.run(inner)
 	})
 	d.mail.post(begin{})
-	d.log.Info("gateway started", "connections", len(d.loop.conns))
+	d.log.Info("gateway started", "connections", conns)
 
 	select {
 	case <-ctx.Done():
