@@ -45,10 +45,6 @@ func (t *tunnel) canSend() bool { return len(*t.ready.Load()) > 0 }
 // canSend reports whether a chosen tunnel has an activated Child SA.
 func (c *conn) canSend() bool { return slices.ContainsFunc(c.choice.Load().tunnels, (*tunnel).canSend) }
 
-// hasChild reports whether any of the connection's tunnels has an activated Child SA: packets to the inside address of a
-// peer go by its tunnel, chosen or not.
-func (r *rules) hasChild() bool { return slices.ContainsFunc(r.tunnels, (*tunnel).canSend) }
-
 // Choose makes tunnels those that carry what the connection sends: one (active-standby), or several among which its flows are
 // spread (active-active). What it receives is taken from any of its tunnels. With none, packets wait or are dropped, and Acquire
 // is called.

@@ -158,6 +158,40 @@ func TestWhatWaitsForOneTunnelIsLeftAlone(t *testing.T) { // DOS-16
 	})
 }
 
+// Looking at it again makes it no younger.
+func TestWhatIsLookedAtAgainGrowsOld(t *testing.T) { // R23
+	inLab(t, func(l *lab) {
+		s := l.paris(nil)
+		s.host(udp(paris, hq, 1, 2, 8))
+		for range 2 {
+			time.Sleep(6 * time.Second)
+			s.choose("hq", "1")
+			l.settle()
+		}
+		s.dropped(map[string]uint64{"no_sa": 1})
+		s.up().wantOpened()
+	})
+}
+
+// What waits for a connection goes by the one that gets the network.
+func TestWhatWaitsGoesByWhoeverOwnsTheNetworkNow(t *testing.T) { // R33
+	inLab(t, func(l *lab) {
+		s := l.paris(nil)
+		b := udp(paris, hq, 1, 2, 8)
+		s.host(b)
+		p := s.install("other/1", "203.0.113.1", childOptions{})
+		s.choose("other", "1")
+		p.wantOpened()
+		conns := parisConnections()
+		conns[0].Networks, conns[1].Networks = conns[1].Networks, conns[0].Networks
+		if err := s.SetConnections(conns); err != nil {
+			t.Fatal(err)
+		}
+		p.wantOpened(b)
+		s.dropped(map[string]uint64{})
+	})
+}
+
 // What choosing costs, for the one tunnel that most connections use and for two: beside nothing at all, each packet is
 // of another flow.
 func BenchmarkChoice(b *testing.B) {

@@ -101,17 +101,9 @@ func (g *Gateway) control(ctx context.Context) {
 			g.cfg.Spent(c.tunnel.peer, c.id)
 		}
 		for _, c := range ready {
-			r := c.rules.Load()
-			if r == nil || !r.hasChild() {
-				continue
+			if r := c.rules.Load(); r != nil {
+				out.release(c, r.domain, time.Now().UnixNano())
 			}
-			now := time.Now().UnixNano()
-			out.enter(r.domain)
-			out.begin(now)
-			for _, f := range c.waiting.take(r.domain, now, &g.drops) {
-				out.frame(&f)
-			}
-			out.end()
 		}
 	}
 }

@@ -146,6 +146,11 @@ func (g *Gateway) SetConnections(conns []Connection) error {
 	g.forget(keep, stay)
 	g.outer.Store(&outer)
 	g.policy.Store(next)
+	for _, c := range next.conns {
+		if c.waiting.any() { // another may carry it now
+			g.chores.flush(c)
+		}
+	}
 	for _, t := range g.peers {
 		for _, ch := range t.children {
 			ch.take(*ch.lane.Load(), t.conn.rules.Load())

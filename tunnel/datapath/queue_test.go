@@ -56,7 +56,7 @@ func TestTheNewestPacketsWait(t *testing.T) { // R23, DOS-16
 	}
 	// 6, 7, 8 and 9 wait; at 17.5 s the first two are older than ten seconds.
 	got := w.take(0, 17*second+second/2, &d)
-	if want := [][]byte{{8}, {9}}; len(got) != 2 || !bytes.Equal(got[0].Packet(), want[0]) || !bytes.Equal(got[1].Packet(), want[1]) {
+	if want := [][]byte{{8}, {9}}; len(got) != 2 || !bytes.Equal(got[0].frame.Packet(), want[0]) || !bytes.Equal(got[1].frame.Packet(), want[1]) {
 		t.Errorf("took %v, want %v", got, want)
 	}
 	if got := d[noSA].Load(); got != 8 {

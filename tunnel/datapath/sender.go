@@ -15,6 +15,7 @@ type sender struct {
 	policy *policy
 	table  *fib.Table // of the domain
 	now    int64      // unix nanoseconds
+	since  int64      // when the packet came that is looked at again; 0: now
 	outbox
 	in     tun.Frame // for who reads the device
 	cut    cutter
@@ -167,11 +168,28 @@ func (s *sender) way(c *conn, r *rules, named int, b []byte, p *packet) (t *tunn
 // hold keeps a packet until there is a Child SA, and asks for one (R23). Nothing of it leaves in clear (TS-06). sendable
 // reports whether what the packet missed is there: only then is it looked at again, or it would go round for ever.
 func (s *sender) hold(c *conn, sendable func() bool, f *tun.Frame) {
-	c.waiting.keep(f, s.domain, s.now, &s.g.drops)
+	since := s.now
+	if s.since != 0 {
+		since = s.since
+	}
+	c.waiting.keep(f, s.domain, since, &s.g.drops)
 	s.g.chores.acquire(c, f.Packet(), s.now)
 	if sendable() { // since just now
 		s.g.chores.flush(c)
 	}
+}
+
+// release sends what waits for a connection as a batch, by whatever way there is now. What still finds none waits on, no
+// longer than it would have.
+func (s *sender) release(c *conn, domain int, now int64) {
+	s.enter(domain)
+	s.begin(now)
+	for _, h := range c.waiting.take(domain, now, &s.g.drops) {
+		s.since = h.at
+		s.frame(&h.frame)
+	}
+	s.since = 0
+	s.end()
 }
 
 // looped reports whether the packet is one of our own outer packets, or a neighbour's: IKE or ESP to the outer address of

@@ -26,8 +26,8 @@ type held struct {
 	at     int64     // unix nanoseconds
 }
 
-// keep copies a frame. The oldest makes room, and is dropped (DOS-16).
-func (w *waiting) keep(f *tun.Frame, domain int, now int64, d *drops) {
+// keep copies a frame that waits since at. The oldest makes room, and is dropped (DOS-16).
+func (w *waiting) keep(f *tun.Frame, domain int, at int64, d *drops) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.n == maxWaiting {
@@ -42,16 +42,16 @@ func (w *waiting) keep(f *tun.Frame, domain int, now int64, d *drops) {
 	}
 	kept = kept[:headroom+f.N]
 	copy(kept[headroom:], f.Packet())
-	slot.frame, slot.domain, slot.at = *f, domain, now
+	slot.frame, slot.domain, slot.at = *f, domain, at
 	slot.frame.Buf, slot.frame.At = kept, headroom
 	w.n++
 }
 
 // take returns what is kept, not too old and from the domain, oldest first, and drops the rest.
-func (w *waiting) take(domain int, now int64, d *drops) []tun.Frame {
+func (w *waiting) take(domain int, now int64, d *drops) []held {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var fresh []tun.Frame
+	var fresh []held
 	for i := range w.n {
 		h := w.pkts[(w.head+i)%maxWaiting]
 		switch {
@@ -62,10 +62,17 @@ func (w *waiting) take(domain int, now int64, d *drops) []tun.Frame {
 			d.add(noRoute)
 			continue
 		}
-		fresh = append(fresh, h.frame)
+		fresh = append(fresh, h)
 	}
 	w.pkts, w.head, w.n = [maxWaiting]held{}, 0, 0
 	return fresh
+}
+
+// any reports whether something waits.
+func (w *waiting) any() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.n > 0
 }
 
 // clear drops all.
