@@ -156,6 +156,9 @@ func detail(c api.Connection, t api.Tunnel, wide bool, now time.Time) string {
 	case t.IKE != nil && !wide:
 		words = append(words, fmt.Sprintf("IKEv%d %s", t.IKE.Version, suiteWords(t.IKE.Suite)))
 	}
+	if t.Probe != nil && t.Probe.Suspect {
+		words = append(words, "SUSPECT nothing comes back")
+	}
 	if t.Probe != nil && t.Probe.RTTMillis != nil {
 		words = append(words, fmt.Sprintf("rtt %.1fms", *t.Probe.RTTMillis))
 		if t.Probe.LossPercent > 0 {

@@ -134,5 +134,7 @@ func (d *Daemon) observe(ev session.Event) {
 		d.mail.post(ev)
 	case d.ledger.answers(ev):
 		d.mail.post(vouched{ev.Peer})
+	case repeated(ev) && d.ledger.doubts(ev.Peer, ev.Time):
+		d.mail.post(doubted{ev.Peer})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,9 @@ func aDay(t *testing.T) (out day) {
 		})
 		patient := func(text string, seed byte) *site {
 			text = strings.ReplaceAll(text, "dpd: {interval: 1s, retries: 2}", "dpd: {interval: 1m, retries: 5}\n    lifetimes: {ike: 4h, esp: 30m, jitter: 4%}")
+			// Without inside addresses there are no pings, which would leave at the same instants as IKE's questions: there is no
+			// order in one.
+			text = regexp.MustCompile(` inside: [^,]+,`).ReplaceAllString(text, "")
 			return openWith(t, net, text, func(o *Options) { o.Rand = rand.NewChaCha8([32]byte{seed}) })
 		}
 		right := patient(rightConfig, 2)

@@ -13,6 +13,10 @@
 //
 //	gateway ── Control ──► netstack.Stack ── Send ──► gateway
 //
+// Whether packets arrive (health.go, pulse.go): the loop looks at the counters of tunnels that are up, every 50 ms while something is
+// sent and less and less often up to a second otherwise, and tells a connection of silence; the connection says what to ask, and
+// answers come by mail: of pings from the stack, of IKE from the engine's shards.
+//
 // Who owns what: the loop's goroutine owns the connections, which decide (package tunnel), the domains' tables (domains.go),
 // which say who carries what, and what the status shows of SAs. The routes goroutine owns the host's tables and is told the whole wanted state each time. Everything else
 // belongs to the packages that are wired here. Goroutines are started by Run alone, which returns when all have ended.

@@ -19,7 +19,7 @@ type (
 		rtt    time.Duration
 	}
 	vouched struct{ peer string } // the peer has answered an IKE request after it was asked to
-	doubted struct{ peer string } // the peer pings us
+	doubted struct{ peer string } // the peer pings us, or repeats an IKE request
 )
 
 // pingSize is how many octets of data a ping has, as everybody's.
@@ -95,6 +95,11 @@ func (g *ledger) answers(ev session.Event) bool {
 	return waited
 }
 
+// repeated reports whether ev is an IKE request that the peer sends once more, as our answer has not reached it.
+func repeated(ev session.Event) bool {
+	return ev.Kind == session.Message && !ev.Sent && !ev.Answer && ev.Again && ev.Peer != ""
+}
+
 // forget drops what is noted of a tunnel that has no Child SA.
 func (g *ledger) forget(peer string) {
 	g.mu.Lock()
@@ -106,11 +111,12 @@ func (g *ledger) forget(peer string) {
 
 // hear is the data path's: a packet for the gateway itself.
 func (d *Daemon) hear(peer string, packet []byte) bool {
+	asks := netstack.IsEchoRequest(packet) // before the stack makes the answer of it
 	if !d.stack.Control(peer, packet) {
 		return false
 	}
 	d.ledger.count(peer)
-	if netstack.IsEchoRequest(packet) && d.ledger.doubts(peer, time.Now()) {
+	if asks && d.ledger.doubts(peer, time.Now()) {
 		d.mail.post(doubted{peer})
 	}
 	return true
