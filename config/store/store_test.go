@@ -272,7 +272,7 @@ func TestRefusedChangeChangesNothing(t *testing.T) {
 }
 
 // A disk that is full refuses changes and loses nothing.
-func TestFullDisk(t *testing.T) { // hardening R24
+func TestFullDisk(t *testing.T) { // EV-24
 	s := open(t, filepath.Join(t.TempDir(), "state"))
 	s.maxSize = 64 << 10
 	fill(t, s)
@@ -318,9 +318,18 @@ func TestFileTakenAway(t *testing.T) {
 
 // Whatever happens to the file, it is either read as it was or put aside, and the program lives. Of two places that say which
 // change was the last, damage to the newer one looks like a change that a power cut has torn: then the change before counts.
-func TestDamage(t *testing.T) { // hardening R35
+func TestDamage(t *testing.T) { // EV-35
 	s := open(t, filepath.Join(t.TempDir(), "state"))
 	fill(t, s)
+	must(t, s, func(tx *Tx) error { // so many that there are pages of all kinds, and one that is longer than a page
+		for i := range 60 {
+			text := fmt.Sprintf("{name: n%d, description: %s}", i, strings.Repeat("x", 100+i/59*9000))
+			if _, err := tx.Put(doc(config.ConnectionObject, text)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	before := shown(s.State())
 	must(t, s, func(tx *Tx) error { tx.SetDown("b/1", true); return nil })
 	want := shown(s.State())
@@ -387,7 +396,7 @@ func TestDamage(t *testing.T) { // hardening R35
 	}
 }
 
-func TestNewerVersion(t *testing.T) { // hardening R35
+func TestNewerVersion(t *testing.T) { // EV-35
 	s := open(t, filepath.Join(t.TempDir(), "state"))
 	fill(t, s)
 	must(t, s, func(tx *Tx) error { tx.put(metaBucket, schemaKey, schema+1); return nil })

@@ -150,7 +150,7 @@ tunnels:
 `
 
 // A connection made at run time comes up, lives through a restart, and is deleted in the end; nothing else is touched.
-func TestLifeOfAConnection(t *testing.T) { // R1, R5, R6, R8, R9, R18
+func TestLifeOfAConnection(t *testing.T) { // EV-03, R1, R5, R6, R8, R9, R18
 	synctest.Test(t, func(t *testing.T) {
 		net := simnet.New(1)
 		t.Cleanup(net.Close)
@@ -332,7 +332,7 @@ func TestGeneratedKeys(t *testing.T) { // R61, R62
 }
 
 // What was taken down stays down over a restart, until it is brought up.
-func TestTakenDownStaysDown(t *testing.T) { // hardening 5.1
+func TestTakenDownStaysDown(t *testing.T) { // EV-03, hardening 5.1
 	synctest.Test(t, func(t *testing.T) {
 		net := simnet.New(1)
 		t.Cleanup(net.Close)
@@ -370,7 +370,7 @@ func TestTakenDownStaysDown(t *testing.T) { // hardening 5.1
 }
 
 // A store that cannot be read or written does not keep the gateway from running with its files.
-func TestStoreInTrouble(t *testing.T) { // hardening R24, R35
+func TestStoreInTrouble(t *testing.T) { // EV-24, EV-35
 	synctest.Test(t, func(t *testing.T) {
 		net := simnet.New(1)
 		t.Cleanup(net.Close)
