@@ -3,8 +3,10 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"hash"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +32,8 @@ const soon = 14 * 24 * time.Hour
 type certification struct {
 	signer *auth.Signer
 	trust  *auth.Trust
-	local  []auth.ID // who we are, by tunnel; the zero ID where that cannot be
+	local  []auth.ID         // who we are, by tunnel; the zero ID where that cannot be
+	print  [sha256.Size]byte // of all that was read: another one means that something has changed
 }
 
 // peer is how one tunnel uses what was loaded.
@@ -49,6 +52,7 @@ type certLoader struct {
 	path     string // of the connection
 	now      time.Time
 	problems config.Problems
+	print    hash.Hash // of what was read
 }
 
 // CheckCertificates loads what every connection with certificates needs and says what is wrong with it, with its place in
@@ -67,12 +71,13 @@ func CheckCertificates(ctx context.Context, cfg *config.Config, now time.Time) c
 
 // loadCertification does so for connection i.
 func loadCertification(ctx context.Context, cfg *config.Config, store secret.Store, i int, now time.Time) (certification, config.Problems) {
-	l := &certLoader{cfg: cfg, store: store, path: fmt.Sprintf("connections[%d]", i), now: now}
+	l := &certLoader{cfg: cfg, store: store, path: fmt.Sprintf("connections[%d]", i), now: now, print: sha256.New()}
 	c := &cfg.Connections[i]
 	out := certification{signer: l.loadSigner(ctx, c.Certificate), trust: l.loadTrust(c.Certificate)}
 	for j, t := range c.Tunnels {
 		out.local = append(out.local, l.identities(fmt.Sprintf("%s.tunnels[%d]", l.path, j), t, out.signer))
 	}
+	l.print.Sum(out.print[:0])
 	return out, l.problems
 }
 
@@ -94,6 +99,7 @@ func (l *certLoader) loadSigner(ctx context.Context, c config.Certificate) *auth
 	certs := read(l, at+".cert", c.Cert, certFileLimit, auth.ParseCertificates)
 	text, err := l.store.ResolveText(ctx, c.Key)
 	defer text.Wipe()
+	l.print.Write(text.Reveal())
 	if err != nil {
 		severity, hint := config.Error, ""
 		if c.Key.Kind == secret.Env || c.Key.Kind == secret.Credential {
@@ -191,6 +197,7 @@ func read[T any](l *certLoader, path, name string, limit int, parse func([]byte)
 		l.say(config.Error, path, err.Error(), "")
 		return nil
 	}
+	l.print.Write(data)
 	list, err := parse(data)
 	if err != nil {
 		l.say(config.Error, path, fmt.Sprintf("%s: %v", name, err), "")

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -26,8 +27,9 @@ const (
 type credential struct {
 	from  sources
 	use   ike.Secrets
-	until time.Time // how long a key before the current one is accepted; zero: there is none, or it has no end
-	err   error     // what could not be had; of that there is what was found before, if anything
+	until time.Time         // how long a key before the current one is accepted; zero: there is none, or it has no end
+	print [sha256.Size]byte // of the files of certificates
+	err   error             // what could not be had; of that there is what was found before, if anything
 }
 
 // Format keeps the octets out of whatever prints a credential.
@@ -90,11 +92,11 @@ func (c *credential) certificates(name string, proof certification, j int, polic
 			c.err = errors.New("certificate: " + problems[n].Text)
 		}
 		if p := old.use.Auth.Certified(name); p != nil && len(p.Signers) > 0 && p.Trust != nil {
-			c.use = old.use
+			c.use, c.print = old.use, old.print
 			return
 		}
 	}
-	c.use.LocalID = proof.local[j]
+	c.use.LocalID, c.print = proof.local[j], proof.print
 	c.use.Auth.Certificates = []auth.CertifiedPeer{proof.peer(name, policy)}
 }
 
@@ -176,9 +178,13 @@ func (c *credential) failed(key string, err error) {
 	}
 }
 
-// same reports whether the engine would see no difference between two credentials. Of certificates nobody can tell.
+// same reports whether the engine would see no difference between two credentials. Certificates are the same when the octets
+// of their files are.
 func (c credential) same(other credential) bool {
-	return c.from.auth == config.AuthPSK && reflect.DeepEqual(c.use, other.use)
+	if c.from.auth != other.from.auth || c.from.auth == config.AuthPSK {
+		return reflect.DeepEqual(c.use, other.use)
+	}
+	return c.print == other.print && c.use.LocalID == other.use.LocalID && reflect.DeepEqual(c.use.PPK, other.use.PPK)
 }
 
 // proof is what we prove ourselves by: our certificate, or the pre-shared key that is tried first.

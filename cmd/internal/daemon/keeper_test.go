@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"twinbore/cmd/internal/api"
+	"twinbore/ike"
 	"twinbore/tunnel/simnet"
 )
 
@@ -135,6 +137,35 @@ func TestSecretThatChangesAtItsPlace(t *testing.T) {
 			if strings.Contains(left.log.String(), key) {
 				t.Errorf("SEC-02: the log shows %q", key)
 			}
+		}
+	})
+}
+
+// F5: certificates are read again, and the engine is told when one of the files has changed and not before.
+func TestCertificatesAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPKI(t)
+		cfg := p.load(t, certConfig)
+		k := newKeeper(slog.New(slog.DiscardHandler), newTimeline("test", time.Now()))
+		given := map[string]int{}
+		k.give = func(peer string, _ ike.Secrets) bool { given[peer]++; return true }
+		k.use(t.Context(), cfg)
+		look := func() { k.lookAgain(t.Context(), "a test", func(string, *patience) bool { return true }) }
+		look()
+		if len(given) > 0 {
+			t.Errorf("nothing has changed, and the engine was given %v", given)
+		}
+		file := filepath.Join(filepath.Dir(cfg.Files[0]), "left.pem")
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, append([]byte("renewed\n"), b...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		look()
+		if given["hq/1"] != 1 || given["hq/2"] != 1 {
+			t.Errorf("the file has changed, and the engine was given %v", given)
 		}
 	})
 }
