@@ -5,6 +5,7 @@ package interop
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,7 @@ var commands = map[string]command{
 	"together":       {"ARG… and ARG…", 3, (*scenario).doTogether},                                             // a subcommand of twinbore and one of swanctl, both at once
 	"stop":           {"within DURATION", 2, (*scenario).doStop},                                               // end twinbore by SIGTERM
 	"twinbore":       {"ARG…", 1, (*scenario).doTwinbore},                                                      // run a subcommand
+	"twinbore-says":  {"REGEXP ARG…", 2, (*scenario).doTwinboreSays},                                           // run a subcommand whose output matches
 	"swanctl":        {"ARG…", 1, (*scenario).doSwanctl},                                                       // run swanctl at b
 	"swanctl-fails":  {"ARG…", 1, (*scenario).doSwanctlFails},                                                  // run swanctl at b, which must not succeed
 	"tunnel":         {"NAME PATH =|~|is WANT", 4, (*scenario).doTunnel},                                       // what the status says of a tunnel
@@ -113,6 +115,18 @@ func (s *scenario) doStop(args []string) error {
 
 func (s *scenario) doTwinbore(args []string) error {
 	_, err := s.gateway.command(limitTool, args...)
+	return err
+}
+
+func (s *scenario) doTwinboreSays(args []string) error {
+	want, err := regexp.Compile(args[0])
+	if err != nil {
+		return err
+	}
+	out, err := s.gateway.command(2*limitTool, args[1:]...)
+	if err == nil && !want.MatchString(out) {
+		err = fmt.Errorf("it says %s", out)
+	}
 	return err
 }
 
