@@ -58,7 +58,7 @@ var gatewayKeys = []key[Gateway]{
 	{"limits.max_static_routes", InPlace, func(g *Gateway) any { return g.Limits.MaxStaticRoutes }, nil},
 	{"metrics", GatewayRestart, func(g *Gateway) any { return g.Metrics }, nil},
 	{"strict_secrets", InPlace, func(g *Gateway) any { return g.StrictSecrets }, nil},
-	{"watch", GatewayRestart, func(g *Gateway) any { return g.Watch }, nil},
+	{"watch", InPlace, func(g *Gateway) any { return g.Watch }, nil},
 }
 
 var connectionKeys = []key[Connection]{

@@ -36,7 +36,6 @@ var gatewayNotYet = []unbuilt[Gateway]{
 	{"secrets.aws", "secrets kept by AWS", func(g *Gateway) bool { return g.Secrets.AWS != AWSSecrets{} }},
 	{"secrets.vault", "secrets kept in a Vault", func(g *Gateway) bool { return g.Secrets.Vault != VaultSecrets{} }},
 	{"metrics.detail", "metrics by connection", func(g *Gateway) bool { return g.Metrics != freshGateway().Metrics }},
-	{"watch", "reloading when a file changes", func(g *Gateway) bool { return g.Watch }},
 }
 
 var domainNotYet = []unbuilt[Domain]{

@@ -27,7 +27,6 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		"secrets kept by AWS":                               {gate("secrets: {aws: {region: eu-west-3}}")},
 		"secrets kept in a Vault":                           {gate(`secrets: {vault: {address: "https://vault.example"}}`)},
 		"metrics by connection":                             {gate("metrics: {detail: connection}")},
-		"reloading when a file changes":                     {gate("watch: true")},
 		"announcing routes between connections (hub: true)": {base + "domains: [{name: default, hub: true}]\n"},
 		"IKEv1 (ike: 1)":                                    {conn("ike: 1")},
 		"BGP (routing: bgp)":                                {strings.Replace(base, "routing: static", "routing: bgp", 1)},

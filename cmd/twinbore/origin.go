@@ -27,6 +27,7 @@ func (a *app) openOrigin(own func(*config.Config)) (*daemon.Origin, *config.Conf
 	texts := func(t config.Texts, objects []config.Object) (*config.Config, error) {
 		return read(t, t.Names(), objects)
 	}
+	fingerprint := func() string { return config.Fingerprint(hostFS{}, a.configNames()...) }
 	first, err := files(nil)
 	if err != nil {
 		return nil, nil, failure(exitConfig, fmt.Errorf("the configuration is invalid:\n%w", err))
@@ -35,7 +36,7 @@ func (a *app) openOrigin(own func(*config.Config)) (*daemon.Origin, *config.Conf
 	if errors.Is(fault, store.ErrLocked) {
 		return nil, nil, fault // what is in it would be missing, and nobody would know
 	}
-	o := &daemon.Origin{Files: files, Texts: texts, Store: kept, Fault: fault}
+	o := &daemon.Origin{Files: files, Texts: texts, Fingerprint: fingerprint, Store: kept, Fault: fault}
 	c, err := o.Load()
 	if err != nil {
 		return nil, nil, errors.Join(failure(exitConfig, fmt.Errorf("the configuration is invalid:\n%w", err)), kept.Close())

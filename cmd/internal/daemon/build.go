@@ -31,7 +31,7 @@ func Build(ctx context.Context, cfg *config.Config, opts Options) (_ *Daemon, er
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Daemon{log: opts.Log, opts: opts, mail: newMailbox(), recorder: newRecorder(), changing: make(chan struct{}, 1), promises: make(chan struct{}, 1), ended: make(chan struct{})}
+	d := &Daemon{log: opts.Log, opts: opts, mail: newMailbox(), recorder: newRecorder(), changing: make(chan struct{}, 1), promises: make(chan struct{}, 1), taken: make(chan struct{}, 1), ended: make(chan struct{})}
 	d.cfg.Store(cfg)
 	defer func() {
 		if err != nil {

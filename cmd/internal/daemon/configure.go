@@ -19,6 +19,9 @@ func (d *Daemon) Reload(ctx context.Context) (Report, error) {
 func (d *Daemon) reload(ctx context.Context, files config.Texts, how change) (*config.Config, Report, error) {
 	d.routesChange.Lock()
 	defer d.routesChange.Unlock()
+	if d.opts.Origin != nil && len(files) == 0 && d.promised() == nil {
+		d.opts.Origin.reading()
+	}
 	cfg, refused, err := d.load(files)
 	if err != nil {
 		d.rejected(err)

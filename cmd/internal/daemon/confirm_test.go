@@ -33,7 +33,7 @@ func filed(t *testing.T, n int) (left, right *site, write func(text string)) {
 		}
 		kept, fault := store.Open(t.TempDir())
 		t.Cleanup(func() { kept.Close() })
-		o.Origin = &Origin{Store: kept, Fault: fault,
+		o.Origin = &Origin{Store: kept, Fault: fault, Fingerprint: func() string { return *file.Load() },
 			Files: func(objects []config.Object) (*config.Config, error) {
 				return read(fstest.MapFS{"f.yaml": {Data: []byte(*file.Load()), Mode: 0o600}}, objects, "f.yaml")
 			},

@@ -60,6 +60,7 @@ type Daemon struct {
 	changing chan struct{}                 // holds a token while somebody changes the configuration
 	promise  atomic.Pointer[promise]       // nil: the configuration stays
 	promises chan struct{}                 // holds a token when there is another promise
+	taken    chan struct{}                 // holds a token when there is another configuration
 	mail     *mailbox
 	recorder *recorder
 	timeline *timeline

@@ -36,7 +36,9 @@
 // One change waits for another. What waits to be confirmed is kept in memory alone: a daemon that is killed meanwhile begins with
 // its files.
 //
-// Not done here: hand-over to another process, noticing by itself that a file has changed.
+// With watch: true the files are looked at each second (filewatch.go).
+//
+// Not done here: hand-over to another process.
 //
 // Start reading at build.go, then loop.go.
 package daemon

@@ -23,16 +23,20 @@ type Origin struct {
 	Files func(objects []config.Object) (*config.Config, error)
 	// Texts is Files with other files in the place of those.
 	Texts func(files config.Texts, objects []config.Object) (*config.Config, error)
-	Store *store.Store
+	// Fingerprint is another text once the files have changed; nil: they are not watched, whatever gateway.watch says.
+	Fingerprint func() string
+	Store       *store.Store
 	// Fault is why the store could not be read, or cannot be written; nil: it can.
 	Fault error
 
-	mu      sync.Mutex // guards the following
-	refused map[string]config.Problems
+	mu       sync.Mutex // guards the following
+	refused  map[string]config.Problems
+	lastRead string // fingerprint of the files as they were when they were read
 }
 
 // Load reads everything at the start. Objects that do not fit are left out; Refused has them.
 func (o *Origin) Load() (*config.Config, error) {
+	o.reading()
 	cfg, refused, err := o.gather(o.Store.State())
 	if err == nil {
 		o.remember(refused)

@@ -87,6 +87,7 @@ func (d *Daemon) done() { <-d.changing }
 // took goes on with a configuration and makes known what it came to.
 func (d *Daemon) took(cfg *config.Config, report Report, began time.Time, kind string) {
 	d.cfg.Store(cfg)
+	token(d.taken)
 	if d.opts.SetLogLevel != nil {
 		d.opts.SetLogLevel(cfg.Gateway.Log.Level)
 	}

@@ -28,6 +28,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.running.Go(func() { d.routes.run(inner) })
 	d.running.Go(func() { d.keeper.run(inner) })
 	d.running.Go(func() { d.keepPromises(inner) })
+	if o := d.opts.Origin; o != nil && o.Fingerprint != nil {
+		d.running.Go(func() { d.watchFiles(inner) })
+	}
 	if d.watch != nil {
 		d.running.Go(func() { d.watch(inner) })
 	}
