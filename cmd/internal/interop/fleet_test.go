@@ -135,6 +135,8 @@ var outages = []outage{
 		_, err := run(limitTool, "ip", "-n", f.ns("a"), "route", "add", "unreachable", "198.51.100.1")
 		return err
 	}},
+	{"ESP lost, IKE passes", cut("ip daddr 198.51.100.1 meta l4proto esp drop; ip daddr 198.51.100.1 udp dport 4500 @th,64,32 != 0 drop;" +
+		"ip saddr 198.51.100.1 meta l4proto esp drop; ip saddr 198.51.100.1 udp sport 4500 @th,64,32 != 0 drop;")},
 	{"peer's link down", func(f *fleet) error {
 		_, err := run(limitTool, "ip", "-n", f.ns("r"), "link", "set", "b0", "down")
 		return err
