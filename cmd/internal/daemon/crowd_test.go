@@ -12,8 +12,8 @@ import (
 	"twinbore/tunnel/simnet"
 )
 
-// CTL-04: a hundred operators at once, who take tunnels up and down, rekey, restart, rotate keys and look, all get an answer,
-// and the gateway is well afterwards.
+// CTL-04: a hundred operators at once, who take tunnels up and down, drain, rekey, restart, rotate keys, reload and look, all
+// get an answer, and the gateway is well afterwards.
 func TestAHundredOperatorsAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	text := keyed(t, dir, leftConfig)
@@ -24,7 +24,7 @@ func TestAHundredOperatorsAtOnce(t *testing.T) {
 		open(t, net, rightConfig, nil)
 		left := open(t, net, text, nil)
 		left.want("1: UP UP", 2*time.Second)
-		verbs := []api.Verb{api.Up, api.Down, api.Restart, api.Rekey, "status", "rotate"}
+		verbs := []api.Verb{api.Up, api.Down, api.Restart, api.Rekey, api.Drain, api.Undrain, "status", "rotate", "reload"}
 		var all sync.WaitGroup
 		for i := range 100 {
 			all.Go(func() {
@@ -33,6 +33,8 @@ func TestAHundredOperatorsAtOnce(t *testing.T) {
 					switch verb := verbs[(i+j)%len(verbs)]; verb {
 					case "status":
 						_, err = left.d.Status(t.Context())
+					case "reload":
+						_, err = left.d.Reconfigure(t.Context(), left.d.cfg.Load())
 					case "rotate": // refused when too many keys are accepted, and answered in any case
 						left.d.keeper.rotate(t.Context(), api.Rotation{Connection: "hq", Tunnel: "1", Secret: fmt.Appendf(nil, "the key number %d-%d", i, j), GraceSeconds: 60})
 					default:
@@ -46,8 +48,10 @@ func TestAHundredOperatorsAtOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if _, err := left.d.Act(t.Context(), api.Action{Verb: api.Up, Connection: "hq"}); err != nil {
-			t.Fatal(err)
+		for _, verb := range []api.Verb{api.Up, api.Undrain} {
+			if _, err := left.d.Act(t.Context(), api.Action{Verb: verb, Connection: "hq"}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		left.want("2: DOWN UP", time.Minute) // the peer has not heard of the new keys
 		writeKey(t, filepath.Join(dir, "one.psk"), "the key of tunnel one")
