@@ -20,6 +20,7 @@ type Config struct {
 	Warnings         Problems           // what its author should know
 
 	at        map[string]Pos
+	texts     Texts
 	documents map[string][]byte // of the objects in files, as JSON, by their paths
 }
 

@@ -44,6 +44,7 @@ func (s Sources) Load() (*Config, error) {
 			whole = false
 			continue
 		}
+		c.texts = append(c.texts, Text{Name: file, Text: text})
 		root, problems := parse(file, text)
 		for _, p := range problems {
 			r.add(p)

@@ -38,6 +38,9 @@ func ReadTexts(fsys fs.FS, names ...string) (Texts, error) {
 	return out, nil
 }
 
+// Texts returns the files that a configuration was read from, as they were then.
+func (c *Config) Texts() Texts { return c.texts }
+
 // Names returns the names of all.
 func (t Texts) Names() []string {
 	var out []string

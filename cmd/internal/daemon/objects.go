@@ -20,6 +20,8 @@ var kinds = map[api.ObjectKind]config.ObjectKind{api.Connections: config.Connect
 // effect: acknowledged is durable. Otherwise nothing has changed, and the error is an *api.Problem. It is safe for concurrent
 // use while Run runs; one change waits for another.
 //
+// It is checked with the files as they were when they were read: what has been written into them since is for a reload.
+//
 // The order is: check, write, bring into effect. What cannot be brought into effect is taken out of the store again; a crash
 // between the two leaves an object of which nobody was told that it is there, and which is whole.
 func (d *Daemon) ChangeObject(ctx context.Context, c api.ObjectChange) (api.ObjectChanged, error) {
@@ -30,7 +32,7 @@ func (d *Daemon) ChangeObject(ctx context.Context, c api.ObjectChange) (api.Obje
 	d.routesChange.Lock() // what is added to a connection goes with it
 	defer d.routesChange.Unlock()
 	kind := kinds[c.Kind]
-	before := o.Store.State()
+	before, running := o.Store.State(), d.cfg.Load()
 	var cfg *config.Config
 	var refused map[string]config.Problems
 	var out api.ObjectChanged
@@ -44,7 +46,7 @@ func (d *Daemon) ChangeObject(ctx context.Context, c api.ObjectChange) (api.Obje
 			return nil // as it is already
 		}
 		out.Changed = true
-		if cfg, refused, err = o.gather(tx.State()); err != nil {
+		if cfg, refused, err = o.again(running, tx.State()); err != nil {
 			return err
 		}
 		return o.newly(refused, touched)

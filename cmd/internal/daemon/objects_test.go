@@ -32,6 +32,8 @@ func makes(t *testing.T, net *simnet.Net, dir, text string) *maker {
 	m.origin = &Origin{Files: func(objects []config.Object) (*config.Config, error) {
 		tree := fstest.MapFS{"f.yaml": {Data: []byte(m.files["f.yaml"]), Mode: 0o600}}
 		return config.Sources{FS: tree, Names: []string{"f.yaml"}, Objects: objects}.Load()
+	}, Texts: func(files config.Texts, objects []config.Object) (*config.Config, error) {
+		return config.Sources{FS: files, Names: files.Names(), Objects: objects}.Load()
 	}}
 	if m.origin.Store, m.origin.Fault = store.Open(dir); errors.Is(m.origin.Fault, store.ErrLocked) {
 		t.Fatal(m.origin.Fault)
@@ -402,6 +404,30 @@ func TestStoreInTrouble(t *testing.T) { // EV-24, EV-35
 		m.refuses(api.Create, api.Connections, "c3", strings.NewReplacer("c2", "c3", ".2,", ".3,", "172.18", "172.19").Replace(second), api.NotKept, "mode 0777")
 		if _, err := m.d.keptAct(t.Context(), api.Action{Verb: api.Down, Connection: "c1"}); err == nil || !strings.Contains(err.Error(), "mode 0777") {
 			t.Errorf("down: %v", err)
+		}
+		m.end()
+	})
+}
+
+// What is written into the files, be it whole or half, is for a reload: making something else neither applies it nor fails.
+func TestFilesInTheMakingAreLeftAlone(t *testing.T) { // R18
+	synctest.Test(t, func(t *testing.T) {
+		net := simnet.New(1)
+		t.Cleanup(net.Close)
+		dir, _, text := state(t)
+		m := makes(t, net, dir, text)
+		m.files["f.yaml"] = "gateway: {name: half"
+		m.do(api.Create, api.Connections, "c2", second)
+		m.files["f.yaml"] = strings.Replace(text, "172.17.0.0/16", "172.27.0.0/16", 1)
+		m.do(api.Patch, api.Connections, "c2", "{description: changed}")
+		if got := m.d.cfg.Load().Connections; len(got) != 2 || got[0].RemoteNetworks[0].String() != "172.17.0.0/16" || got[1].Description != "changed" {
+			t.Errorf("%+v", got)
+		}
+		if _, err := m.d.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.d.cfg.Load().Connections; len(got) != 2 || got[0].RemoteNetworks[0].String() != "172.27.0.0/16" || got[1].Description != "changed" {
+			t.Errorf("after a reload %+v", got)
 		}
 		m.end()
 	})

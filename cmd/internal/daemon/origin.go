@@ -37,7 +37,7 @@ type Origin struct {
 // Load reads everything at the start. Objects that do not fit are left out; Refused has them.
 func (o *Origin) Load() (*config.Config, error) {
 	o.reading()
-	cfg, refused, err := o.gather(o.Store.State())
+	cfg, refused, err := gather(o.Files, o.Store.State())
 	if err == nil {
 		o.remember(refused)
 	}
@@ -86,9 +86,9 @@ func (o *Origin) newly(refused map[string]config.Problems, touched ...string) er
 	return all
 }
 
-// gather makes a configuration of the files and of as many objects of s as fit.
-func (o *Origin) gather(s *store.State) (*config.Config, map[string]config.Problems, error) {
-	return gather(o.Files, s)
+// again makes a configuration of the files that cfg was read from, as they were then, and of as many objects of s as fit.
+func (o *Origin) again(cfg *config.Config, s *store.State) (*config.Config, map[string]config.Problems, error) {
+	return gather(func(objects []config.Object) (*config.Config, error) { return o.Texts(cfg.Texts(), objects) }, s)
 }
 
 // gather makes a configuration of what from reads and of as many objects of s as fit.
