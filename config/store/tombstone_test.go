@@ -50,7 +50,7 @@ func TestDeletedIsListedForAnHour(t *testing.T) { // R9
 }
 
 // What the wall clock does cannot prolong the hour beyond what the process was up; going forward while it is down shortens it.
-func TestTombstonesAndTheWallClock(t *testing.T) { // hardening R20, 5.1
+func TestTombstonesAndTheWallClock(t *testing.T) { // EV-20, hardening 5.1
 	at := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 	r := tombstone{expires: at.Add(40 * time.Minute)}.record(at)
 	for _, c := range []struct {

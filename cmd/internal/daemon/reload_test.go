@@ -148,7 +148,7 @@ func untouched(t *testing.T, before, after map[string]string, but ...string) {
 	}
 }
 
-// hardening R27: what a reload does not change is not touched: nothing, one connection, one tunnel, or five hundred edits.
+// EV-27: what a reload does not change is not touched: nothing, one connection, one tunnel, or five hundred edits.
 func TestReloadTouchesWhatHasChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left, right := two(t, 8)

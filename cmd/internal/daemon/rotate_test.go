@@ -47,7 +47,7 @@ func stream(from, to *site) (stop func() (sent, lost int)) {
 	return func() (int, int) { close(ended); n := <-counted; return n[0], n[1] }
 }
 
-// SEC-04, R28, R58, R59: the key of a tunnel is replaced under traffic, at one end and then at the other, whichever is first.
+// EV-28, SEC-04, R28, R58, R59: the key of a tunnel is replaced under traffic, at one end and then at the other, whichever is first.
 // No packet is lost and no SA is dropped; a new IKE SA can be made at each moment, and the status says which key the peer
 // has used. Both ends begin in turn.
 func TestRotationUnderTraffic(t *testing.T) {

@@ -29,7 +29,7 @@ const contentPort = "7009"
 // contentSuites is one suite for each way that packets are protected.
 var contentSuites = []string{"aes128gcm16", "aes256gcm16", "chacha20poly1305", "aes128-sha256", "aes256-sha512"}
 
-// TestContent moves known content through two gateways with each suite, while the keys are renewed all the time: every octet
+// TestContent is EV-29: it moves known content through two gateways with each suite, while the keys are renewed all the time: every octet
 // arrives as it was, TCP had nothing to send twice, no packet was dropped, and neither memory nor descriptors are lost.
 func TestContent(t *testing.T) {
 	needPeers(t)
