@@ -20,7 +20,7 @@ type Config struct {
 	Warnings         Problems           // what its author should know
 
 	at        map[string]Pos
-	texts     Texts
+	texts     *Texts            // a pointer is printed as one: secrets may stand in a file itself (SEC-03)
 	documents map[string][]byte // of the objects in files, as JSON, by their paths
 }
 

@@ -30,7 +30,7 @@ func Load(fsys fs.FS, env Env, names ...string) (*Config, error) {
 // well. Secrets are not looked up.
 func (s Sources) Load() (*Config, error) {
 	r := &reader{env: s.Env, at: map[string]Pos{}, homes: homes()}
-	c := &Config{Gateway: freshGateway(), at: r.at, documents: map[string][]byte{}}
+	c := &Config{Gateway: freshGateway(), at: r.at, texts: new(Texts), documents: map[string][]byte{}}
 	files, problems := findFiles(s.FS, s.Names)
 	r.problems, c.Files = problems, files
 	if len(files) == 0 && len(problems) == 0 {
@@ -44,7 +44,7 @@ func (s Sources) Load() (*Config, error) {
 			whole = false
 			continue
 		}
-		c.texts = append(c.texts, Text{Name: file, Text: text})
+		*c.texts = append(*c.texts, Text{Name: file, Text: text})
 		root, problems := parse(file, text)
 		for _, p := range problems {
 			r.add(p)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -166,5 +167,20 @@ func TestDocumentsOfFiles(t *testing.T) { // R61
 	made, _ := withObjects(made(t, ConnectionObject, branch))
 	if made.Document("connections[1]") != nil || made.Document("connections[0]") == nil {
 		t.Error("the document of what was made at run time stands where only files are")
+	}
+}
+
+// The files that a configuration keeps are not printed with it: secrets may stand in them.
+func TestKeptFilesAreNotPrinted(t *testing.T) { // SEC-03
+	c := good(t, strings.Replace(base, "{file: a.psk}", "{inline: canary-7Hq2-canary-7Hq2-canary}", 1))
+	if got := c.Texts(); len(got) != 1 || !strings.Contains(string(got[0].Text), "canary-7Hq2") {
+		t.Fatalf("the files are not kept: %d", len(got))
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v"} {
+		for _, v := range []any{c, *c} {
+			if text := fmt.Sprintf(verb, v); strings.Contains(text, "canary") || strings.Contains(text, strings.Trim(fmt.Sprint([]byte("canary")), "[]")) {
+				t.Errorf("%s shows the secret", verb)
+			}
+		}
 	}
 }

@@ -39,7 +39,7 @@ func ReadTexts(fsys fs.FS, names ...string) (Texts, error) {
 }
 
 // Texts returns the files that a configuration was read from, as they were then.
-func (c *Config) Texts() Texts { return c.texts }
+func (c *Config) Texts() Texts { return *c.texts }
 
 // Names returns the names of all.
 func (t Texts) Names() []string {
