@@ -30,7 +30,7 @@ func parseIP(b []byte) (ipPacket, bool) {
 		return ipPacket{netip.AddrFrom4(h.SourceAddress().As4()), netip.AddrFrom4(h.DestinationAddress().As4()), h.TTL(), h.TransportProtocol(), b[size:]}, true
 	case b[0]>>4 == 6 && len(b) >= header.IPv6MinimumSize:
 		h := header.IPv6(b)
-		return ipPacket{netip.AddrFrom16(h.SourceAddress().As16()), netip.AddrFrom16(h.DestinationAddress().As16()), h.HopLimit(), h.TransportProtocol(), b[header.IPv6MinimumSize:]}, true
+		return ipPacket{netip.AddrFrom16(h.SourceAddress().As16()), netip.AddrFrom16(h.DestinationAddress().As16()), h.HopLimit(), tcpip.TransportProtocolNumber(h.NextHeader()), b[header.IPv6MinimumSize:]}, true
 	}
 	return ipPacket{}, false
 }
