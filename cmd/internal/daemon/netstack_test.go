@@ -24,6 +24,7 @@ func TestInsideAddressesAnswerPing(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
 			if len(got) != 1 || got[0].Verdict != netstack.Reply || got[0].From != addr || got[0].Peer != peer || got[0].RTT < 20*time.Millisecond || got[0].RTT > 25*time.Millisecond {
 				t.Errorf("by %s to %v: %+v, want one reply after 20 ms", peer, addr, got)
 			}
