@@ -35,7 +35,7 @@ func mustLoad(t testing.TB, text string) *Config {
 	return c
 }
 
-// F6, R27: what a change would cost, tunnel by tunnel, in the words that people see. The plans are golden, and none holds a secret.
+// F6, EV-27: what a change would cost, tunnel by tunnel, in the words that people see. The plans are golden, and none holds a secret.
 func TestPlansAreTold(t *testing.T) {
 	edit := func(pairs ...string) string {
 		text := diffBase

@@ -66,7 +66,7 @@ func tunnels(names ...string) Config {
 	return cfg
 }
 
-// R27: what is known of tunnels goes with their names, and IKE is told of those alone that are new.
+// EV-27: what is known of tunnels goes with their names, and IKE is told of those alone that are new.
 func TestTunnelsComeAndGoByName(t *testing.T) {
 	d := newDesk(tunnels("one", "two"))
 	d.up(0)
@@ -94,7 +94,7 @@ func TestTunnelsComeAndGoByName(t *testing.T) {
 	}
 }
 
-// R27: keys without consequence for SAs take effect at once and close nothing.
+// EV-27: keys without consequence for SAs take effect at once and close nothing.
 func TestWhatIsPreferredAndWhoBeginsChangesInPlace(t *testing.T) {
 	d := newDesk(tunnels("one", "two"))
 	d.up(0)
@@ -153,7 +153,7 @@ func TestConfigureBringsNothingBack(t *testing.T) {
 	}
 }
 
-// R27: a keepalive begins, changes and ends in place. What it had taken down is UP with the next answer.
+// EV-27: a keepalive begins, changes and ends in place. What it had taken down is UP with the next answer.
 func TestKeepaliveChangesInPlace(t *testing.T) {
 	cfg := tunnels("one")
 	cfg.Tunnels[0].Ping = netip.MustParseAddr("169.254.1.1")
@@ -185,7 +185,7 @@ func TestKeepaliveChangesInPlace(t *testing.T) {
 	}
 }
 
-// R27: with active-active the choice goes with the tunnels' names, and one that is being drained stays so.
+// EV-27: with active-active the choice goes with the tunnels' names, and one that is being drained stays so.
 func TestChoiceGoesWithTheNames(t *testing.T) {
 	cfg := tunnels("one", "two", "three")
 	cfg.ActiveActive = true

@@ -60,7 +60,7 @@ func (s *site) configure(verb api.ConfigVerb, q api.ConfigRequest) (api.ConfigAn
 	return s.d.Configure(s.t.Context(), verb, q)
 }
 
-// F6, R27: what the files say is checked, planned and applied; what is wrong with them is all said, and changes nothing.
+// F6, EV-27: what the files say is checked, planned and applied; what is wrong with them is all said, and changes nothing.
 func TestTheFilesAreReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left, _, write := filed(t, 2)

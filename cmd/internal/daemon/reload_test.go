@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"twinbore/cmd/internal/api"
 	"twinbore/config"
 	"twinbore/tunnel/simnet"
 	"twinbore/tunnel/transport"
@@ -202,7 +204,7 @@ func TestReloadTouchesWhatHasChanged(t *testing.T) {
 	})
 }
 
-// R8, R27: connections come and go beside others that carry on.
+// R8, EV-27: connections come and go beside others that carry on.
 func TestConnectionsComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := simnet.New(1)
@@ -283,7 +285,38 @@ func TestTunnelsRestartOneAfterTheOther(t *testing.T) {
 	})
 }
 
-// R27: what is wrong anywhere changes nothing anywhere, and says everything.
+// What the operator has taken down or drained stays so, whatever is changed of it, and comes up as configured then.
+func TestRestartsLeaveAloneWhatTheOperatorHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left, right := two(t, 2)
+		act := func(verb api.Verb, conn string) {
+			t.Helper()
+			if _, err := left.d.Act(t.Context(), api.Action{Verb: verb, Connection: conn, Tunnel: "2"}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		act(api.Down, "c1")
+		act(api.Drain, "c2")
+		held := left.allSPIs()
+		l, r := pairs(2, func(_ int, text string) string {
+			return strings.Replace(text, "the key of tunnel 2", "another key of tunnel 2", 1)
+		})
+		right.reconfigure(r)
+		if got := left.reconfigure(l).Restarts; len(got) != 0 {
+			t.Errorf("restarts %v", got)
+		}
+		time.Sleep(time.Minute)
+		if now := left.allSPIs(); !maps.Equal(held, now) || !strings.HasPrefix(now["c1/2"], "DOWN") || !strings.HasPrefix(now["c2/2"], "DOWN") {
+			t.Errorf("held back were %v, and now there is %v", held, now)
+		}
+		act(api.Up, "c1")
+		act(api.Undrain, "c2")
+		left.allUp(4)
+	})
+}
+
+// EV-27: what is wrong anywhere changes nothing anywhere, and says everything.
 func TestARefusedConfigurationChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left, _ := two(t, 2)
@@ -316,7 +349,7 @@ func TestARefusedConfigurationChangesNothing(t *testing.T) {
 	})
 }
 
-// R27: reloads lose no packet of the connections that they do not change: a key, a connection more and one less, routes.
+// EV-27: reloads lose no packet of the connections that they do not change: a key, a connection more and one less, routes.
 func TestReloadLosesNothingForTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left, right := two(t, 3)

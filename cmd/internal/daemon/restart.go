@@ -28,7 +28,7 @@ func (l *loop) restart(ctx context.Context, now time.Time, c *connection, change
 	for _, t := range change.Tunnels {
 		e := l.ends[c.shown.Name+"/"+t.Name]
 		switch {
-		case t.Class != config.TunnelRestart || t.Op == config.Removed || e == nil || report.Tunnels[e.index].AdminDown:
+		case t.Class != config.TunnelRestart || t.Op == config.Removed || e == nil || report.Tunnels[e.index].AdminDown || report.Tunnels[e.index].Drained:
 			continue
 		case report.Tunnels[e.index].Up && !parallel:
 			later = append(later, e)
@@ -82,13 +82,17 @@ func (r *restarts) free(now time.Time, ends map[string]*end) bool {
 	return r.last == nil || !now.Before(r.until) || ends[r.last.peer] != r.last || r.conn.logic.Report(now).Tunnels[r.last.index].Up
 }
 
-// anew closes a tunnel and lets it begin again, unless nothing is there to close and nobody begins.
+// anew closes a tunnel and lets it begin again, unless nothing is there to close and nobody begins. What the operator wants of it
+// stays: down, or drained.
 func (l *loop) anew(ctx context.Context, now time.Time, e *end) {
 	report := e.conn.logic.Report(now).Tunnels[e.index]
-	if report.AdminDown || !report.Up && (report.Reason == tunnel.WaitingForPeer || report.Reason == tunnel.WaitingForTraffic) {
+	if report.AdminDown || report.Drained || !report.Up && (report.Reason == tunnel.WaitingForPeer || report.Reason == tunnel.WaitingForTraffic) {
 		return
 	}
 	l.recorder.note(e, now, "configuration: restart", "", "")
 	l.tell(ctx, now, e.conn, tunnel.Event{Kind: tunnel.AdminDown, Tunnel: e.index})
 	l.tell(ctx, now, e.conn, tunnel.Event{Kind: tunnel.AdminUp, Tunnel: e.index})
+	if report.Draining {
+		l.tell(ctx, now, e.conn, tunnel.Event{Kind: tunnel.Drain, Tunnel: e.index})
+	}
 }
