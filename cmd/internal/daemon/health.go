@@ -159,28 +159,31 @@ func (l *loop) inquired(ctx context.Context, now time.Time, peer string) {
 	}
 }
 
-// watchFrom sees to it that packets are looked at, as a tunnel may have come up.
-func (l *loop) watchFrom(now time.Time) {
-	if l.watchAt.IsZero() {
-		l.watchAt, l.watchPace, l.watchedAt = now.Add(lookQuick), lookQuick, now
-	}
+// watchFrom sees to it that a connection's packets are looked at, as a tunnel of it has come to carry them.
+func (l *loop) watchFrom(now time.Time, c *connection) {
+	c.lookAt, c.lookPace = time.Time{}, lookQuick
+	l.watchAt = sooner(l.watchAt, now.Add(lookQuick))
 }
 
-// watch looks at the packets of all tunnels that have Child SAs, and plans the next look. There is none while no tunnel has.
+// watch looks at the packets of the connections that it is time for, and plans the next look: a busy connection's comes soon, an
+// idle one's with others' of about the same time. There is none while no tunnel has Child SAs.
 func (l *loop) watch(ctx context.Context, now time.Time) {
-	before := l.watchedAt
-	l.watchedAt, l.watchPace = now, min(2*l.watchPace, lookSlow)
-	some, next := false, time.Time{}
-	for _, c := range l.conns {
-		alive, busy, silence := l.feel(ctx, now, before, c)
-		some, next = some || alive, sooner(next, silence)
-		if busy {
-			l.watchPace = lookQuick
-		}
-	}
 	l.watchAt = time.Time{}
-	if some {
-		l.watchAt = sooner(now.Add(l.watchPace), next)
+	for _, c := range l.conns {
+		if now.Add(lookQuick).Before(c.lookAt) {
+			l.watchAt = sooner(l.watchAt, c.lookAt)
+			continue
+		}
+		before := c.lookedAt
+		c.lookedAt, c.lookPace = now, max(lookQuick, min(2*c.lookPace, lookSlow))
+		alive, busy, silence := l.feel(ctx, now, before, c)
+		if busy {
+			c.lookPace = lookQuick
+		}
+		if c.lookAt = (time.Time{}); alive {
+			c.lookAt = sooner(now.Add(c.lookPace), silence)
+		}
+		l.watchAt = sooner(l.watchAt, c.lookAt)
 	}
 }
 

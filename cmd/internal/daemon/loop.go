@@ -84,8 +84,7 @@ type loop struct {
 	stirredAt   time.Time                    // the network has changed and was not looked at since; zero: no
 	lookedUntil time.Time                    // it is not looked at before
 
-	watchAt, watchedAt time.Time // when tunnels' packets are looked at next, zero: there are none to look at; and were last
-	watchPace          time.Duration
+	watchAt time.Time // when connections' packets are looked at next, zero: there are none to look at
 }
 
 // A connection is one VPN connection: what decides for it, and what the status shows besides.
@@ -108,7 +107,10 @@ type connection struct {
 	waitingAt time.Time
 	wake      time.Time
 	used      time.Time // when packets were last seen to pass its tunnels
-	balance   balance   // of the packets of hosts
+
+	lookAt, lookedAt time.Time // when its packets are looked at next, and were last
+	lookPace         time.Duration
+	balance          balance // of the packets of hosts
 }
 
 // An end is one tunnel of a connection.
@@ -284,7 +286,7 @@ func (l *loop) obey(ctx context.Context, now time.Time, c *connection, out tunne
 		l.probe(c, cmd)
 	}
 	if len(out.Choose.Tunnels) > 0 {
-		l.watchFrom(now)
+		l.watchFrom(now, c)
 	}
 	if out.Routes.Changed {
 		l.routed(now, c, out.Routes.Up)
