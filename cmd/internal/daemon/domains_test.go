@@ -15,9 +15,6 @@ import (
 	"twinbore/tunnel/tun/tuntest"
 )
 
-// The outer addresses of the second connection between the two sites.
-var cloud3 = netip.MustParseAddr("198.51.100.3")
-
 // spare is the other connection of a site, which stands in for the first.
 func spare(text, name, of, networks, tunnel string) string {
 	role := ""
