@@ -375,7 +375,7 @@ func TestDamage(t *testing.T) { // EV-35
 	try("other things", []byte(strings.Repeat("no database ", 5000)))
 	try("nothing but zeros", make([]byte, len(whole)))
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
+	for range 40 {
 		file := slices.Clone(whole)
 		at := random.IntN(len(file))
 		for i := range 1 + random.IntN(8) {
@@ -383,7 +383,7 @@ func TestDamage(t *testing.T) { // EV-35
 		}
 		try(fmt.Sprintf("changed at %d", at), file)
 	}
-	for range 20 {
+	for range 8 {
 		file := slices.Clone(whole)
 		page := random.IntN(len(file)/4096) * 4096
 		for i := range 4096 {
@@ -391,7 +391,7 @@ func TestDamage(t *testing.T) { // EV-35
 		}
 		try(fmt.Sprintf("noise in the page at %d", page), file)
 	}
-	if aside < 20 {
+	if aside < 10 {
 		t.Errorf("only %d were put aside", aside)
 	}
 }
