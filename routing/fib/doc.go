@@ -8,7 +8,7 @@
 // pointer, and readers take neither a lock nor an allocation. Connections are numbers here: their names, and which of
 // their tunnels carries a flow, belong to tunnel/datapath.
 //
-// Not done here: the source of the routes (routing/domain), the kernel's routes
+// Not done here: who owns a prefix (routing/domain), the kernel's routes
 // (routing/kernel).
 //
 // Start reading at Build.
