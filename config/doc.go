@@ -16,7 +16,7 @@
 // Everything that is wrong is reported at once, each with file, line and column, the value, what is allowed, and what
 // was probably meant. Nothing is ignored: an unknown key is an error, and so is a value that asks for something that
 // is not built. Values that come from the environment, and whatever stands in a reference to a secret, are never
-// repeated in a message.
+// repeated in a message. testdata/messages has a case of everything that can be said.
 //
 // A Config is immutable and belongs to nobody. The package starts no goroutine and reads only what it is given: a
 // file system, an environment, names. References to secrets stay references; config/secret looks them up.

@@ -21,7 +21,7 @@
 // which say who carries what, and what the status shows of SAs. The routes goroutine owns the host's tables and is told the whole wanted state each time. Everything else
 // belongs to the packages that are wired here. Goroutines are started by Run alone, which returns when all have ended.
 //
-// The keeper (keeper.go, rotate.go) owns the secrets: it looks them up for a configuration (use, from Daemon.peers) and again
+// The keeper (keeper.go, rotate.go; keepernews.go is what it tells) owns the secrets: it looks them up for a configuration (use, from Daemon.peers) and again
 // at every refresh, and gives the engine what has changed. Nobody else gives the engine secrets.
 //
 // Ending (stop.go): connections are deleted, which closes their SAs at the peers and takes their routes away; that has
