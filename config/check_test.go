@@ -75,6 +75,11 @@ func TestChecksBetweenKeys(t *testing.T) {
 			`f:8:9: connections[0].tunnels[1].name: connection "office" has two tunnels "2"; a tunnel without a name is called by its number`}},
 		{"R31: inside networks that overlap", strings.NewReplacer("100.21,", "100.21, inside: 169.254.61.2/30,", "100.87,", "100.87, inside: 169.254.61.1/30,").Replace(base), []string{
 			`f:8:41: connections[0].tunnels[1].inside: 169.254.61.0/30 overlaps the inside network 169.254.61.0/30 of another tunnel; the other is at f:7:41`}},
+		{"R31: two connections with one inside network", strings.NewReplacer("100.21,", "100.21, inside: 169.254.61.2/30,").Replace(
+			second("remote_networks: [10.31.0.0/16]", "tunnels: [{remote: 203.0.113.1, inside: 169.254.61.2/30, psk: {file: c}}, {remote: 203.0.113.2, psk: {file: d}}]")), nil},
+		{"R31: an inside network with two ends of ours", strings.NewReplacer("100.21,", "100.21, inside: 169.254.61.2/30,").Replace(
+			second("remote_networks: [10.31.0.0/16]", "tunnels: [{remote: 203.0.113.1, inside: 169.254.61.1/30, psk: {file: c}}, {remote: 203.0.113.2, psk: {file: d}}]")), []string{
+			`f:12:45: connections[1].tunnels[0].inside: 169.254.61.0/30 overlaps the inside network 169.254.61.0/30 of another tunnel; the other is at f:7:41`}},
 		{"R31: a wide inside network that holds another", strings.NewReplacer("100.21,", "100.21, inside: 169.254.61.6/30,", "100.87,", "100.87, inside: 169.254.61.1/24, peer_inside: 169.254.61.2,").Replace(base), []string{
 			`f:7:41: connections[0].tunnels[0].inside: 169.254.61.4/30 overlaps the inside network 169.254.61.0/24`}},
 		{"the metadata service of clouds", strings.Replace(base, "100.21,", "100.21, inside: 169.254.169.253/30,", 1), []string{

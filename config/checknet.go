@@ -141,10 +141,14 @@ func (k *checker) pairs() {
 	}
 }
 
-// insides finds inside networks that overlap (R31).
+// insides finds inside networks that overlap (R31). Two connections may have one in common if our address in it is the
+// same: what goes on inside a tunnel is told apart by the tunnel. Were it the peer's address in the other one, what comes from there
+// would seem to come from ourselves.
 func (k *checker) insides() {
 	type used struct {
 		prefix netip.Prefix
+		ours   netip.Addr
+		conn   int
 		path   string
 	}
 	var all []used
@@ -154,19 +158,25 @@ func (k *checker) insides() {
 		}
 		for j, t := range c.Tunnels {
 			if t.Inside.IsValid() {
-				all = append(all, used{t.Inside.Masked(), item(item("connections", i)+".tunnels", j) + ".inside"})
+				all = append(all, used{t.Inside.Masked(), t.Inside.Addr(), i, item(item("connections", i)+".tunnels", j) + ".inside"})
 			}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b used) int { return a.prefix.Compare(b.prefix) })
 	// Sorted by address and length, a network that overlaps any earlier one overlaps the widest open one.
 	var widest used
+	var same []used // as the widest, by connections that have it in common with it
 	for _, u := range all {
+		shared := u.prefix == widest.prefix && u.ours == widest.ours && !slices.ContainsFunc(same, func(o used) bool { return o.conn == u.conn })
+		if shared {
+			same = append(same, u)
+			continue
+		}
 		if widest.path != "" && widest.prefix.Overlaps(u.prefix) {
 			k.refuse(u.path, fmt.Sprintf("%v overlaps the inside network %v of another tunnel", u.prefix, widest.prefix), k.elsewhere(widest.path))
 			continue
 		}
-		widest = u
+		widest, same = u, []used{u}
 	}
 }
 

@@ -123,16 +123,19 @@ func TestRotateRefuses(t *testing.T) {
 	}
 }
 
-// Whoever cannot write into the folder is told so, and the secret is the old one.
-func TestRotateInAFolderThatIsNotOurs(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root can write everywhere")
-	}
+// Where the old secret cannot be put aside that is an error, and the secret is the old one.
+func TestRotateWhereTheOldOneCannotStay(t *testing.T) {
 	dir, store := folder(t)
 	put(t, filepath.Join(dir, "a.psk"), canary+"\n", 0o600)
-	os.Chmod(dir, 0o500)
-	defer os.Chmod(dir, 0o700)
-	if err := store.Rotate(t.Context(), Ref{Kind: File, Name: "a.psk"}, New([]byte("another secret")), noon, noon.Add(time.Hour)); err == nil {
+	a, until := Ref{Kind: File, Name: "a.psk"}, noon.Add(time.Hour)
+	inTheWay := filepath.Join(dir, "a.psk"+untilMark+until.UTC().Format(untilStamp))
+	if err := os.MkdirAll(filepath.Join(inTheWay, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Rotate(t.Context(), a, New([]byte("another secret")), noon, until); err == nil {
 		t.Error("done")
+	}
+	if got := resolve(t, store, a); got != canary {
+		t.Errorf("the secret is %q", got)
 	}
 }

@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"twinbore/tunnel/netstack"
+	"twinbore/tunnel/simnet"
 )
 
 // R31, decision 2: our inside addresses answer, by each tunnel, whichever carries traffic; no host has to have them.
@@ -102,4 +104,37 @@ func checksum(b []byte) uint16 {
 	}
 	sum = sum>>16 + sum&0xffff
 	return ^uint16(sum + sum>>16)
+}
+
+// Two connections may have one inside network: the tunnel says whose an address is (routing.md decision 2).
+func TestTwoConnectionsShareAnInsideNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := simnet.New(1)
+		t.Cleanup(net.Close)
+		net.SetLinks(simnet.Link{Latency: 10 * time.Millisecond})
+		l, r := pairs(2, func(_ int, text string) string {
+			end := "169.254.1.2/30"
+			if strings.Contains(text, "wait") {
+				end = "169.254.1.1/30"
+			}
+			return strings.Replace(text, "      - {", "      - {inside: "+end+", ", 1)
+		})
+		open(t, net, r, nil)
+		left := open(t, net, l, nil)
+		left.allUp(4)
+		var got []netstack.Answer
+		pings := left.d.stack.Pings(func(a netstack.Answer) { got = append(got, a) })
+		defer pings.Close()
+		for _, peer := range []string{"c1/1", "c2/1"} {
+			got = nil
+			if err := pings.Send(netstack.Ping{Peer: peer, Target: netip.MustParseAddr("169.254.1.1"), Seq: 1, Size: 56}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			if len(got) != 1 || got[0].Verdict != netstack.Reply || got[0].Peer != peer {
+				t.Errorf("by %s: %+v, want one reply by the same tunnel", peer, got)
+			}
+		}
+	})
 }

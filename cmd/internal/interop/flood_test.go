@@ -25,15 +25,16 @@ const (
 	floodLoss   = 0.05 // at most, for a rate to count
 	floodFirst  = 20_000
 	floodGrowth = 1.2
+	floodTries  = 4 // rates in a row that are too high: the last is twice the best
 	floodTop    = 1_500_000
 )
 
 // udpLoad finds the highest rate of UDP packets, of which size octets are inner packet, that arrives with less than one in twenty
-// lost. Each rate is tried for a second, and two in a row that are too high end it.
+// lost. Each rate is tried for a second, and floodTries in a row that are too high end it: a second may be a bad one.
 func udpLoad(size int) load {
 	return load{name: fmt.Sprintf("UDP, %d octets", size), unit: "k packets/s", per: 1e3, mtu: 1500, run: func(l *lab) (bits, rate float64, err error) {
 		for _, first := range []float64{floodFirst, floodFirst / 20} { // the second for those that cannot do the first
-			for offered, failed := first, 0; offered < floodTop && failed < 2; offered *= floodGrowth {
+			for offered, failed := first, 0; offered < floodTop && failed < floodTries; offered *= floodGrowth {
 				sent, got, took, err := l.flood(size, int(offered))
 				if err != nil {
 					return 0, 0, err
