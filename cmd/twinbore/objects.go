@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -250,24 +249,6 @@ func deref(s *string) string {
 		return absent
 	}
 	return *s
-}
-
-// writeRaw writes an answer for programs.
-func (a *app) writeRaw(format string, raw []byte) error {
-	if format == "yaml" {
-		text, err := yamlOf(raw)
-		if err != nil {
-			return err
-		}
-		_, err = a.out.Write(text)
-		return err
-	}
-	var out bytes.Buffer
-	if err := json.Indent(&out, bytes.TrimSpace(raw), "", "  "); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(a.out, out.String())
-	return err
 }
 
 func (o *objectCommand) list() *cobra.Command {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -148,11 +146,9 @@ func (a *app) configure(ctx context.Context, verb api.ConfigVerb, q api.ConfigRe
 		return err
 	}
 	if format == "json" {
-		var out bytes.Buffer
-		if err := json.Indent(&out, bytes.TrimSpace(raw), "", "  "); err != nil {
+		if err := a.writeRaw(format, raw); err != nil {
 			return err
 		}
-		fmt.Fprintln(a.out, out.String())
 	} else if !a.quiet {
 		fmt.Fprint(a.out, configText(verb, got))
 	}

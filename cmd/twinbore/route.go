@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -71,21 +69,8 @@ here. INSTALLED says whether the host's routing table leads packets to us.`,
 }
 
 func (a *app) writeRoutes(format string, got api.Routes, raw []byte) error {
-	switch format {
-	case "json":
-		var out bytes.Buffer
-		if err := json.Indent(&out, bytes.TrimSpace(raw), "", "  "); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintln(a.out, out.String())
-		return err
-	case "yaml":
-		text, err := yamlOf(raw)
-		if err != nil {
-			return err
-		}
-		_, err = a.out.Write(text)
-		return err
+	if format == "json" || format == "yaml" {
+		return a.writeRaw(format, raw)
 	}
 	_, err := a.out.Write([]byte(routeTable(got)))
 	return err

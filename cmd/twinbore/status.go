@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"gopkg.in/yaml.v3"
 
 	"twinbore/cmd/internal/api"
 )
@@ -89,20 +87,8 @@ func only(st api.Status, name string) (api.Status, []byte, error) {
 // writeStatus writes st, or raw, which is the same as the daemon wrote it. Of one connection it tells what failed as well.
 func (a *app) writeStatus(format string, st api.Status, raw []byte, one bool, now time.Time) error {
 	switch format {
-	case "json":
-		var out bytes.Buffer
-		if err := json.Indent(&out, bytes.TrimSpace(raw), "", "  "); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintln(a.out, out.String())
-		return err
-	case "yaml":
-		text, err := yamlOf(raw)
-		if err != nil {
-			return err
-		}
-		_, err = a.out.Write(text)
-		return err
+	case "json", "yaml":
+		return a.writeRaw(format, raw)
 	case "name":
 		for _, c := range st.Connections {
 			for _, t := range c.Tunnels {
@@ -124,26 +110,6 @@ func (a *app) statusText(format string, st api.Status, one bool, now time.Time) 
 		text += failures(st, now)
 	}
 	return text
-}
-
-// yamlOf writes JSON, which is YAML already, the way that people write YAML; the order of the keys stays.
-func yamlOf(raw []byte) ([]byte, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(raw, &doc); err != nil {
-		return nil, err
-	}
-	var block func(*yaml.Node)
-	block = func(n *yaml.Node) {
-		n.Style &^= yaml.FlowStyle | yaml.DoubleQuotedStyle
-		if n.Kind == yaml.ScalarNode && n.Tag == "!!str" && n.Value == "" {
-			n.Style = yaml.DoubleQuotedStyle
-		}
-		for _, child := range n.Content {
-			block(child)
-		}
-	}
-	block(&doc)
-	return yaml.Marshal(&doc)
 }
 
 // judge is the exit code of --exit-code: the worst of all connections, but for those that are deleted.
