@@ -160,7 +160,7 @@ func (s *SA) answerChild(now time.Time, m *message, old esp.ChildID) error {
 // successor of the same.
 func (s *SA) childMadeByPeer(now time.Time, old esp.ChildID, c *child, n nonces) {
 	if old == 0 {
-		if s.p.agreed || !s.serves(pair{c.local, c.remote}, c) {
+		if s.p.agreed() || !s.serves(pair{c.local, c.remote}, c) {
 			s.activate(now, c)
 		}
 		s.announceUp(now, c)

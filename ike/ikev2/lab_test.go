@@ -389,7 +389,7 @@ func (l *lab) unpaired() string {
 		return fmt.Sprintf("no common IKE SA: a %v, b %v", sa != nil, sb != nil)
 	}
 	most := 1
-	if sa.p.agreed && sb.p.agreed {
+	if sa.p.agreed() && sb.p.agreed() {
 		most = max(sa.p.cfg.Resources, sb.p.cfg.Resources)
 	}
 	if n := len(sa.children); n != len(sb.children) || n < 1 || n > most {

@@ -32,7 +32,7 @@ const refillAfter = time.Minute
 func (p *peer) pairwise() bool { return p.cfg.PerPair || p.single }
 
 // several reports whether there are to be more Child SAs than one.
-func (p *peer) several() bool { return p.pairwise() || p.agreed }
+func (p *peer) several() bool { return p.pairwise() || p.agreed() }
 
 // pairs returns the Child SAs that the configuration means. That of the packet that waits comes first.
 func (p *peer) pairs() []pair {
@@ -71,7 +71,7 @@ func (p *peer) expect(local, remote []esp.Selector) {
 // missing returns a Child SA that there should be and is not.
 func (s *SA) missing() (pair, bool) {
 	if !s.p.pairwise() {
-		more := s.p.agreed && s.p.leads && !s.p.full && s.alike() < min(s.p.cfg.Resources, maxAlike)
+		more := s.p.agreed() && s.p.leads && !s.p.full && s.alike() < min(s.p.cfg.Resources, maxAlike)
 		return s.p.pairs()[0], len(s.children) == 0 || more
 	}
 	for _, one := range s.p.pairs() {

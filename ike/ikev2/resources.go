@@ -20,10 +20,11 @@ const maxAlike = maxChildren / 2
 
 // A spreading is what a peer remembers of this.
 type spreading struct {
-	agreed bool   // both ends have announced it
-	group  uint64 // what the data path knows them by; 0: not agreed
-	full   bool   // the peer wants no more than there are
+	group uint64 // what the data path knows them by, once both ends have announced it; 0: they have not
+	full  bool   // the peer wants no more than there are
 }
+
+func (p *peer) agreed() bool { return p.group != 0 }
 
 // spreads reports whether we want several Child SAs for the same traffic.
 func (p *peer) spreads() bool { return p.cfg.Resources > 1 && !p.pairwise() }
@@ -41,8 +42,8 @@ func (s *SA) spread(m *message) []wire.Payload {
 	if m.notify(wire.NotifySAResourceInfo) == nil || m.notify(wire.NotifyRekeySA) != nil || !s.p.spreads() {
 		return nil
 	}
-	if !s.p.agreed {
-		s.p.agreed, s.p.group = true, s.spiI
+	if !s.p.agreed() {
+		s.p.group = s.spiI // any number that no other session has
 	}
 	return s.p.resourceInfo()
 }
@@ -60,7 +61,7 @@ func (s *SA) alike() int {
 
 // tooAlike refuses one more Child SA for the same traffic.
 func (s *SA) tooAlike(m *message) error {
-	if m.notify(wire.NotifySAResourceInfo) == nil || !s.p.agreed || s.alike() < maxAlike {
+	if m.notify(wire.NotifySAResourceInfo) == nil || !s.p.agreed() || s.alike() < maxAlike {
 		return nil
 	}
 	return &localError{notify: wire.NotifyTSMaxQueue, reason: session.RateLimited, hint: "the peer asks for too many Child SAs for the same traffic"}
@@ -68,7 +69,7 @@ func (s *SA) tooAlike(m *message) error {
 
 // enough notes that the peer refuses to make another Child SA beside those there are, which is no failure.
 func (s *SA) enough(x *childExchange) bool {
-	if !s.p.agreed || s.p.pairwise() || x.old != 0 || s.alike() == 0 {
+	if !s.p.agreed() || s.p.pairwise() || x.old != 0 || s.alike() == 0 {
 		return false
 	}
 	s.p.full = true

@@ -64,7 +64,7 @@ func (d *Daemon) Configure(ctx context.Context, verb api.ConfigVerb, q api.Confi
 		cfg, _, err = d.load(files)
 	case api.ConfigPlan:
 		if cfg, _, err = d.load(files); err == nil {
-			report.Plan, err = d.Plan(ctx, cfg)
+			report.Plan = d.Plan(cfg)
 		}
 	default:
 		cfg, report, err = d.reload(ctx, files, change{parallel: q.Parallel, confirm: time.Duration(q.ConfirmSeconds) * time.Second})

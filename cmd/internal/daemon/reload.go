@@ -32,10 +32,8 @@ func (e *RestartError) Error() string {
 	return strings.Join(e.Keys, ", ") + " can only change with a restart of the gateway; nothing was applied"
 }
 
-// Plan says what Reconfigure would do.
-func (d *Daemon) Plan(_ context.Context, to *config.Config) (config.Plan, error) {
-	return config.Diff(d.cfg.Load(), to), nil
-}
+// Plan says what Reconfigure would do. It is safe for concurrent use.
+func (d *Daemon) Plan(to *config.Config) config.Plan { return config.Diff(d.cfg.Load(), to) }
 
 // Reconfigure brings the running gateway to another configuration, which it keeps. What is not different is not touched: its SAs
 // stay. When there is an error everything is as before; a *RestartError names keys that cannot change now, config.Problems say
@@ -117,7 +115,7 @@ func (d *Daemon) rejected(err error) {
 
 // bringTo does everything that may fail, and then has the loop do the rest.
 func (d *Daemon) bringTo(ctx context.Context, to *config.Config, how change) (Report, error) {
-	plan := config.Diff(d.cfg.Load(), to)
+	plan := d.Plan(to)
 	if keys := plan.Refused(); keys != nil {
 		return Report{}, &RestartError{keys}
 	}
